@@ -1,0 +1,1 @@
+"""The genre registry's server."""

@@ -1,0 +1,192 @@
+"""Wires the rooms and runs the server: the one place that knows them all."""
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from registry_server.registry import Registry
+from registry_server.settings import Settings
+from registry_server.store.lock import Held, exclusive_lock
+from registry_server.store.sqlite import open_store
+from registry_server.transport.calls import generic_handler
+from registry_server.transport.servicer import SERVICE, GenreRegistryServicer
+
+log = logging.getLogger(__name__)
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+OPTIONS: tuple[tuple[str, int], ...] = (
+    # Or a second server would silently share the port.
+    ("grpc.so_reuseport", 0),
+    # Clients that keep an idle connection alive may ping as often as this.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+SOCKET_MODE = 0o660
+
+
+class AddressTaken(Exception):
+    """Another server has the address; the message says so and what to do."""
+
+
+class StorageGone(Exception):
+    """The storage failed while serving; start afresh."""
+
+
+class Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
+    """`grpc.health.v1`, whose watchers are let go when the server stops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watching: set[asyncio.Task[None]] = set()
+
+    async def Watch(self, request: Any, context: Any) -> None:
+        task = asyncio.ensure_future(super().Watch(request, context))
+        self._watching.add(task)
+        try:
+            await asyncio.wait({task})
+        finally:
+            self._watching.discard(task)
+            task.cancel()
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING for good, then end the watches: they would hold the shutdown up."""
+        await self.enter_graceful_shutdown()
+        await asyncio.sleep(0)  # lets the watchers send it
+        for task in list(self._watching):
+            task.cancel()
+
+
+async def serve(settings: Settings) -> None:
+    """
+    Serve until SIGTERM or SIGINT, then drain, checkpoint and close.
+
+    Raises:
+        DatabaseUnusable: the database can't be served.
+        AddressTaken: another server has the address.
+        StorageGone: the storage failed; everybody under way was answered.
+    """
+    stopping = asyncio.Event()
+    failed = asyncio.Event()
+
+    def stop_for_storage() -> None:
+        failed.set()
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stopping.set)
+    async with open_store(settings.database) as (store, migrated):
+        registry = Registry(store, on_storage_failure=stop_for_storage)
+        async with _listening(settings, registry) as address:
+            state = await store.state()
+            # The first line of output: with port 0, it is how others learn the port.
+            log.info(
+                "genre-registry listens on %s",
+                address,
+                extra={
+                    "listen": address,
+                    "database": str(settings.database),
+                    "revision": state.revision,
+                    "incarnation": state.incarnation,
+                    **({"migrated": migrated} if migrated else {}),
+                },
+            )
+            notify_systemd("READY=1")
+            gc.collect()
+            gc.freeze()
+            await stopping.wait()
+            notify_systemd("STOPPING=1")
+            log.info("stopping")
+        if failed.is_set():
+            raise StorageGone
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, registry: Registry) -> AsyncIterator[str]:
+    """Serve *registry* at the settings' address, which is given; drain on leaving."""
+    server = grpc.aio.server(options=OPTIONS)
+    server.add_generic_rpc_handlers((generic_handler(SERVICE, GenreRegistryServicer(registry)),))
+    healthy = Health()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    reflection.enable_server_reflection(
+        [SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    )
+    with _bound(server, settings) as address:
+        await server.start()
+        for service in ("", SERVICE.full_name):
+            await healthy.set(service, SERVING)
+        try:
+            yield address
+        finally:
+            await healthy.stop()
+            await server.stop(settings.shutdown_grace_s)
+            await registry.close()
+
+
+@contextmanager
+def _bound(server: grpc.aio.Server, settings: Settings) -> Iterator[str]:
+    """Bind *server* to the settings' address and give it as callers write it."""
+    path = settings.socket_path
+    if path is None:
+        host, _, _ = settings.listen.rpartition(":")
+        try:
+            bound = server.add_insecure_port(settings.listen)
+        except RuntimeError as error:
+            raise AddressTaken(
+                f"Can't listen on {settings.listen}: another server has that port, or it needs "
+                "more rights. Stop that server, or name another port with --listen."
+            ) from error
+        yield f"{host}:{bound}"
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive_lock(path.with_name(path.name + ".lock")))
+            _remove_dead_socket(path)
+        except Held as held:
+            raise AddressTaken(
+                f"Another server ({held.holder}) listens on unix:{path}. "
+                "Stop that one, or name another path with --listen."
+            ) from held
+        except OSError as error:
+            raise AddressTaken(f"Can't listen on unix:{path}: {error.strerror}.") from error
+        # The socket's mode follows the umask.
+        mask = os.umask(0o777 & ~SOCKET_MODE)
+        try:
+            server.add_insecure_port(f"unix:{path.absolute()}")
+        except RuntimeError as error:
+            raise AddressTaken(
+                f"Can't listen on unix:{path}. See that the path is at most 107 bytes long and "
+                "that this user may write to its folder."
+            ) from error
+        finally:
+            os.umask(mask)
+        yield f"unix:{path}"
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """Remove what a killed server left at *path*; only a socket, and only under the lock."""
+    if path.is_socket():
+        path.unlink()
+    elif path.exists():
+        raise FileExistsError(errno.EEXIST, "a file that is no socket is there already")
+
+
+def notify_systemd(state: str) -> None:
+    """Tell systemd, if it started this process, what it waits for. Source: sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
+            notifying.connect("\0" + address[1:] if address.startswith("@") else address)
+            notifying.sendall(state.encode("ascii"))

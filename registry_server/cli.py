@@ -1,0 +1,152 @@
+"""`genre-registry`: the operator's command line."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from registry_server.app import AddressTaken, StorageGone, serve
+from registry_server.logs import set_up_logging
+from registry_server.settings import Setting, Settings, SettingsError, read_settings
+from registry_server.store.checking import check as check_database
+from registry_server.store.failures import DatabaseUnusable
+from registry_server.store.sqlite import close_writer, open_writer, owned
+
+EXIT_UNSOUND = 1
+EXIT_ADDRESS_TAKEN = 71
+EXIT_STORAGE_FAILED = 74
+EXIT_SETTINGS = 78
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _refuse(error: Exception, exit_code: int) -> NoReturn:
+    click.echo(f"genre-registry: {error}", err=True)
+    sys.exit(exit_code)
+
+
+def _settings(file: Path | None, **flags: object) -> tuple[Settings, list[Setting]]:
+    try:
+        return read_settings(file, os.environ, flags)
+    except SettingsError as error:
+        _refuse(error, EXIT_SETTINGS)
+
+
+def _database_options(command: Command) -> Command:
+    for option in (
+        click.option("--database", metavar="FILE", help="The SQLite file."),
+        click.option(
+            "--settings",
+            "settings_file",
+            metavar="FILE",
+            envvar="GENRE_REGISTRY_SETTINGS",
+            type=click.Path(path_type=Path),
+            help="A TOML file of settings.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _serve_options(command: Command) -> Command:
+    for option in (
+        click.option("--shutdown-grace-s", type=float, metavar="S", help="For calls under way."),
+        click.option("--listen", metavar="HOST:PORT|unix:PATH", help="Where to listen."),
+    ):
+        command = option(command)
+    return _database_options(command)
+
+
+@click.group()
+@click.version_option(package_name="genre-registry")
+def main() -> None:
+    """Run and look after a genre registry.
+
+    \b
+    Exit codes:
+       0  all is well
+       1  check found a fault
+       2  the command line is wrong
+      65  the file is not a genre registry's database
+      71  another server has the address
+      74  the storage failed, or the database can't be used
+      75  another process serves the database
+      76  a newer version wrote the database
+      78  a setting is wrong
+    """
+
+
+@main.command("serve")
+@_serve_options
+def serve_command(settings_file: Path | None, **flags: object) -> None:
+    """Serve until SIGTERM; migrations run first."""
+    settings, _ = _settings(settings_file, **flags)
+    set_up_logging()
+    try:
+        asyncio.run(serve(settings))
+    except DatabaseUnusable as error:
+        _refuse(error, error.exit_code)
+    except AddressTaken as error:
+        _refuse(error, EXIT_ADDRESS_TAKEN)
+    except StorageGone:
+        click.echo(
+            f"genre-registry: the storage of {settings.database} failed while serving; the log "
+            "says how. Stopped, so that a fresh start reads what the disk really holds.",
+            err=True,
+        )
+        sys.stdout.flush()
+        # No closing of the database, which would write from memory that can't be trusted.
+        os._exit(EXIT_STORAGE_FAILED)
+
+
+@main.command()
+@_database_options
+def migrate(settings_file: Path | None, **flags: object) -> None:
+    """Bring the database to this version; serve does it too."""
+    settings, _ = _settings(settings_file, **flags)
+    click.echo(f"database: {settings.database}")
+    try:
+        with owned(settings.database):
+            writer, done = open_writer(settings.database)
+            close_writer(writer)
+    except DatabaseUnusable as error:
+        _refuse(error, error.exit_code)
+    click.echo("\n".join(done) or "nothing was due")
+
+
+@main.command()
+@_database_options
+def check(settings_file: Path | None, **flags: object) -> None:
+    """Look for damage and broken promises; changes nothing, and may run beside a server."""
+    settings, _ = _settings(settings_file, **flags)
+    click.echo(f"database: {settings.database}")
+    try:
+        report = check_database(settings.database)
+    except DatabaseUnusable as error:
+        _refuse(error, error.exit_code)
+    for fact in report.facts:
+        click.echo(fact)
+    for fault in report.faults:
+        click.echo(f"FAULT: {fault}", err=True)
+    if report.faults:
+        click.echo("Stop the server, keep a copy of the file, and restore a backup.", err=True)
+        sys.exit(EXIT_UNSOUND)
+    click.echo("sound")
+
+
+@main.command("settings")
+@_serve_options
+def settings_command(settings_file: Path | None, **flags: object) -> None:
+    """Print the settings in force, and where each came from."""
+    _, found = _settings(settings_file, **flags)
+    width = max(len(setting.name) for setting in found)
+    for setting in found:
+        click.echo(f"{setting.name:{width}}  {setting.value}  ({setting.source})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""
+Settings: a frozen value, read once from a TOML file, the environment and flags.
+
+Flags override the environment (`GENRE_REGISTRY_*`), which overrides the file, which
+overrides the defaults.
+"""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT_PREFIX = "GENRE_REGISTRY_"
+LISTEN_DEFAULT = "127.0.0.1:50051"
+UNIX = "unix:"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or wrong; the message names it, its source and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting in force, and where it came from."""
+
+    name: str
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    What a server runs with.
+
+    Attributes:
+        listen: `HOST:PORT` on loopback (port 0 takes a free one), or `unix:PATH`.
+        database: The SQLite file.
+        shutdown_grace_s: How long calls under way may take to end at a shutdown, 0 to 3600.
+    """
+
+    listen: str = LISTEN_DEFAULT
+    database: Path
+    shutdown_grace_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.listen.startswith(UNIX):
+            if not self.listen.removeprefix(UNIX):
+                raise SettingsError("listen: unix: wants a path, as in unix:/run/genres.sock.")
+        else:
+            _check_host_and_port(self.listen)
+        if not 0 <= self.shutdown_grace_s <= 3600:
+            raise SettingsError("shutdown_grace_s: 0 to 3600 seconds are allowed.")
+
+    @property
+    def socket_path(self) -> Path | None:
+        """Where the unix socket goes; None for TCP."""
+        path = self.listen.removeprefix(UNIX)
+        return Path(path) if path != self.listen else None
+
+
+def _check_host_and_port(listen: str) -> None:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or not host:
+        raise SettingsError(f"listen: {listen!r} is neither HOST:PORT nor unix:PATH.")
+    if host == "localhost":
+        return
+    try:
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        raise SettingsError(
+            f"listen: the host {host!r} is not an address; write 127.0.0.1, [::1] or localhost."
+        ) from None
+    if not address.is_loopback:
+        raise SettingsError(
+            f"listen: {listen} is beyond loopback, where anyone on the network could call. "
+            "Without TLS and tokens that is refused; listen on 127.0.0.1, or on a unix socket "
+            "to share with containers."
+        )
+
+
+def state_directory(environment: Mapping[str, str]) -> Path:
+    """Return where the database goes by default: systemd's StateDirectory, or the user's own."""
+    if given := environment.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    home = environment.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "genre-registry"
+
+
+def read_settings(
+    file: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> tuple[Settings, list[Setting]]:
+    """
+    Return the settings in force, and each with its source.
+
+    Args:
+        file: A TOML file; None for none.
+        environment: Where `GENRE_REGISTRY_*` is looked for.
+        flags: What the command line gives; a value of None is not given.
+
+    Raises:
+        SettingsError: a key is unknown, a value is wrong, or the file can't be read.
+    """
+    found: dict[str, Setting] = {
+        "listen": Setting("listen", LISTEN_DEFAULT, "default"),
+        "database": Setting("database", state_directory(environment) / "registry.db", "default"),
+        "shutdown_grace_s": Setting("shutdown_grace_s", Settings.shutdown_grace_s, "default"),
+    }
+    given = [
+        *(Setting(name, value, str(file)) for name, value in _from_file(file).items()),
+        *_from_environment(environment),
+        *(Setting(n, value, f"--{n}".replace("_", "-")) for n, value in flags.items()),
+    ]
+    for setting in given:
+        if setting.value is not None:
+            found[_known(setting)] = Setting(setting.name, _typed(setting), setting.source)
+    try:
+        values: dict[str, Any] = {name: setting.value for name, setting in found.items()}
+        settings = Settings(**values)
+    except SettingsError as error:
+        name = str(error).partition(":")[0]
+        raise SettingsError(f"{found[name].source}: {error}") from None
+    return settings, list(found.values())
+
+
+def _from_file(file: Path | None) -> dict[str, object]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: can't be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: is not TOML: {error}.") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[Setting]:
+    return [
+        Setting(name.removeprefix(ENVIRONMENT_PREFIX).lower(), value, name)
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and name != ENVIRONMENT_PREFIX + "SETTINGS"
+    ]
+
+
+def _known(setting: Setting) -> str:
+    names = [field.name for field in fields(Settings)]
+    if setting.name not in names:
+        raise SettingsError(
+            f"{setting.source}: there is no setting {setting.name!r}; there are {', '.join(names)}."
+        )
+    return setting.name
+
+
+def _typed(setting: Setting) -> object:
+    """Return the setting's value as its type; text from the environment is read as one."""
+    wanted = {"listen": str, "database": Path, "shutdown_grace_s": float}[setting.name]
+    value = setting.value
+    if wanted is float and not isinstance(value, bool) and isinstance(value, (int, float, str)):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    elif isinstance(value, (str, Path)) and str(value) and "://" not in str(value):
+        return wanted(value)
+    if wanted is Path and isinstance(value, str) and "://" in value:
+        raise SettingsError(
+            f"{setting.source}: {setting.name} wants the path of an SQLite file; "
+            f"{value.partition('://')[0]} databases are not served yet."
+        )
+    kind = {str: "a text", Path: "a path", float: "a number"}[wanted]
+    raise SettingsError(f"{setting.source}: {setting.name} wants {kind}, not {value!r}.")

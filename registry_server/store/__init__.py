@@ -1,0 +1,1 @@
+"""Where genres are kept: SQLite through SQLAlchemy. Its exceptions stop here."""

@@ -1,0 +1,108 @@
+"""Checking a database: is what the registry promises true of the file?"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Table, and_, func, not_, select
+
+from registry_server.store import genres, schema
+from registry_server.store.engines import inspecting_engine
+from registry_server.store.failures import DatabaseNewer, at_the_desk
+from registry_server.store.migrating import check_ours, migration_of
+from registry_server.vocabulary.identity import Spelling
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check saw: facts, and what is wrong; nothing wrong is sound."""
+
+    facts: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def check(path: Path) -> Report:
+    """
+    Look at the database file *path*, without changing it; a server may be serving it.
+
+    Raises:
+        DatabaseUnusable: it can't be read, or is not a registry's.
+    """
+    with at_the_desk(path), ExitStack() as stack:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist; genre-registry serve makes it")
+        engine = inspecting_engine(path)
+        stack.callback(engine.dispose)
+        connection = stack.enter_context(engine.begin())
+        check_ours(connection, path)
+        migration = migration_of(connection)
+        if migration is None:
+            return Report((f"{path} is empty; genre-registry serve sets it up",), ())
+        if migration > schema.HEAD:
+            raise DatabaseNewer(path, f"migration {migration}")
+        if migration != schema.HEAD:
+            return Report(
+                (f"migration {migration}; genre-registry migrate brings it to {schema.HEAD}",), ()
+            )
+        faults = tuple(_damage(connection)) or tuple(_untruths(connection))
+        return Report(tuple(_facts(connection)), faults)
+
+
+def _facts(connection: Connection) -> Iterator[str]:
+    state = genres.state(connection)
+    yield f"incarnation {state.incarnation}, revision {state.revision}"
+    yield f"genres: {_count(connection, schema.genre)}"
+    yield f"spellings: {_count(connection, schema.spelling)}"
+    yield "not checked: whether the disk kept what it was told to keep before the last power cut"
+
+
+def _damage(connection: Connection) -> Iterator[str]:
+    for (line,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+        if line != "ok":
+            yield f"the file is damaged: {line}"
+    for table, row_id, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"a row of {table} ({row_id}) points to no {parent}"
+
+
+def _untruths(connection: Connection) -> Iterator[str]:
+    """Give each promise that the tables break."""
+    genre, spelling, change, registry = (
+        schema.genre.c,
+        schema.spelling.c,
+        schema.change.c,
+        schema.registry.c,
+    )
+    stored = connection.execute(select(registry.revision, registry.genre_id_last)).one()
+    newest = connection.execute(
+        select(func.count(), func.coalesce(func.max(change.revision), 0)).select_from(schema.change)
+    ).one()
+    if tuple(newest) != (stored.revision, stored.revision):
+        yield (
+            f"the registry is at revision {stored.revision}, "
+            f"its journal holds {newest[0]} changes up to {newest[1]}"
+        )
+    id_newest = connection.execute(select(func.coalesce(func.max(genre.id), 0))).scalar_one()
+    if id_newest > stored.genre_id_last:
+        yield f"genre {id_newest} has an id that was not given out yet"
+    nameless = select(genre.id).where(
+        not_(select(spelling.lookup_key).where(spelling.genre_id == genre.id).exists())
+    )
+    for (genre_id,) in connection.execute(nameless):
+        yield f"genre {genre_id} is reached by no spelling"
+    unlogged = select(genre.id).where(
+        not_(
+            select(change.revision)
+            .where(and_(change.genre_id == genre.id, change.revision == genre.revision))
+            .exists()
+        )
+    )
+    for (genre_id,) in connection.execute(unlogged):
+        yield f"genre {genre_id} has a revision that the journal does not know"
+    for key, text in connection.execute(select(spelling.lookup_key, spelling.text)):
+        if Spelling.of(text).fold != key:
+            yield f"the spelling {text!r} is kept under the key {key!r}, which is not its own"
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()

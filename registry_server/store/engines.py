@@ -1,0 +1,76 @@
+"""
+SQLite connections as the registry needs them: one that writes, some that read.
+
+Exactly one connection ever writes or checkpoints: SQLite before 3.51.3 can corrupt a
+WAL that two connections reset at once. Transactions are begun here, not by the
+driver, whose default leaves a failed step's new table behind.
+
+Source: https://sqlite.org/wal.html, https://sqlite.org/pragma.html
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool, QueuePool
+
+READERS = 2
+"""Reading threads and connections: one for the rounds of look-ups, one for lists and ids."""
+BUSY_TIMEOUT_MS = 5000
+
+_SHARED = {
+    "busy_timeout": BUSY_TIMEOUT_MS,
+    "mmap_size": 0,  # under mmap an I/O error is a signal, not an error
+    "foreign_keys": "ON",
+}
+_WRITER = {
+    **_SHARED,
+    "journal_mode": "WAL",
+    "synchronous": "FULL",  # NORMAL lost acknowledged writes in simulated power cuts
+}
+_READER = {**_SHARED, "query_only": "ON"}
+
+
+def writing_engine(path: Path) -> Engine:
+    """Return an engine whose transactions begin IMMEDIATE; makes the file if it is missing."""
+    return _engine(path, "rwc", _WRITER, begin="BEGIN IMMEDIATE", poolclass=NullPool)
+
+
+def reading_engine(path: Path) -> Engine:
+    """Return an engine for several threads, whose connections can't write."""
+    return _engine(
+        path, "rw", _READER, begin="BEGIN", poolclass=QueuePool, pool_size=READERS, max_overflow=0
+    )
+
+
+def inspecting_engine(path: Path) -> Engine:
+    """Return an engine that can't write, for looking at a file that a server may be serving."""
+    return _engine(path, "ro", _READER, begin="BEGIN", poolclass=NullPool)
+
+
+def _engine(path: Path, mode: str, pragmas: dict[str, Any], *, begin: str, **pool: Any) -> Engine:
+    engine = create_engine(
+        f"sqlite:///file:{quote(str(path.absolute()))}?mode={mode}&uri=true",
+        connect_args={"check_same_thread": False},
+        **pool,
+    )
+    event.listen(engine, "connect", _set_up(pragmas))
+
+    @event.listens_for(engine, "begin")
+    def begin_ourselves(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _set_up(pragmas: dict[str, Any]) -> Callable[[Any, Any], None]:
+    def set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for name, value in pragmas.items():
+            cursor.execute(f"PRAGMA {name} = {value}")
+        cursor.close()
+
+    return set_up

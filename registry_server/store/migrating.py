@@ -1,0 +1,120 @@
+"""Bringing a database to this version: schema and keys, each step with its record or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, inspect, select, update
+
+from registry_server.store import schema
+from registry_server.store.failures import DatabaseForeign, DatabaseNewer
+from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def check_ours(connection: Connection, path: Path) -> None:
+    """
+    See that the file is a registry's, or empty.
+
+    Raises:
+        DatabaseForeign: it is another application's.
+    """
+    application_id = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+    if application_id != schema.APPLICATION_ID and tables > 0:
+        raise DatabaseForeign(path)
+
+
+def migration_of(connection: Connection) -> str | None:
+    """Return the newest migration that the database has seen; None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
+
+
+def migrate(connection: Connection, path: Path) -> list[str]:
+    """
+    Apply the migrations that are due and compute the keys anew if their rules changed,
+    all in one transaction.
+
+    Args:
+        connection: The writing connection, outside a transaction.
+
+    Returns:
+        What was done, a line each; nothing when nothing was due.
+
+    Raises:
+        DatabaseNewer: a later version wrote it.
+        DatabaseForeign: another application wrote it.
+    """
+    with connection.begin():
+        check_ours(connection, path)
+        applied = migration_of(connection)
+        done = [] if applied == schema.HEAD else _upgrade(connection, path, applied)
+        return done + _rekey(connection, path)
+
+
+def _upgrade(connection: Connection, path: Path, applied: str | None) -> list[str]:
+    # Loaded only when due: a plain start does without its 11 MiB.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    done: list[str] = []
+
+    def note(*, step: Any, **_: object) -> None:
+        done.append(f"migration {step.up_revision_id}: {step.up_revision.doc}")
+
+    config = Config(attributes={"connection": connection, "on_version_apply": note})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise DatabaseNewer(path, f"migration {applied}") from error
+    return done
+
+
+def _rekey(connection: Connection, path: Path) -> list[str]:
+    """
+    Compute the keys anew if a newer version of the rules, or of Unicode, asks for it.
+
+    Two genres whose keys have become one stay apart: the younger keeps its old key,
+    which no spelling of today leads to, and is reported.
+    """
+    stored = connection.execute(
+        select(schema.registry.c.key_version, schema.registry.c.unicode_version)
+    ).one()
+    ours = (KEY_VERSION, UNICODE_VERSION)
+    if _rank(*stored) == _rank(*ours):
+        return []
+    if _rank(*stored) > _rank(*ours):
+        raise DatabaseNewer(path, f"keys of version {stored[0]} on Unicode {stored[1]}")
+    done = [f"keys: from version {stored[0]} on Unicode {stored[1]} to {ours[0]} on {ours[1]}"]
+    table = schema.spelling
+    rows = connection.execute(
+        select(table.c.lookup_key, table.c.strict_key, table.c.text).order_by(table.c.genre_id)
+    ).all()
+    taken = {row.lookup_key for row in rows}
+    for row in rows:
+        spelling = Spelling.of(row.text)
+        key = spelling.fold
+        if key != row.lookup_key and key in taken:
+            done.append(f"keys: {row.text!r} now reads as another genre, and was kept apart")
+            key = row.lookup_key
+        if (key, spelling.strict) == (row.lookup_key, row.strict_key):
+            continue
+        taken.add(key)
+        connection.execute(
+            update(table)
+            .where(table.c.lookup_key == row.lookup_key)
+            .values(lookup_key=key, strict_key=spelling.strict)
+        )
+    connection.execute(
+        update(schema.registry).values(key_version=KEY_VERSION, unicode_version=UNICODE_VERSION)
+    )
+    return done
+
+
+def _rank(key_version: int, unicode_version: str) -> tuple[int, ...]:
+    return (key_version, *map(int, unicode_version.split(".")))

@@ -1,0 +1,1 @@
+"""The schema's history, one step a file, applied on start through the writing connection."""

@@ -1,0 +1,166 @@
+"""The store on one SQLite file: one thread that writes, a few that read."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TypeVar, TypeVarTuple, Unpack
+
+from sqlalchemy import Connection, Engine
+
+from registry_server.store import genres as queries
+from registry_server.store.engines import READERS, reading_engine, writing_engine
+from registry_server.store.failures import DatabaseHeld, at_the_desk, translated
+from registry_server.store.lock import Held, exclusive_lock
+from registry_server.store.migrating import migrate
+from registry_server.vocabulary.genre import Claim, Genre, GenrePage, Granted, RegistryState
+from registry_server.vocabulary.refusals import StorageFailed
+
+Asked = TypeVarTuple("Asked")
+Found = TypeVar("Found")
+
+
+class SqliteStore:
+    """
+    Implements `registry_server.registry.Store`; `migrated` says what opening it changed.
+
+    Whole queries go to a thread, one hop each: through aiosqlite, which hops for every
+    step of a statement, a look-up took more than four times as long.
+    """
+
+    def __init__(
+        self, path: Path, writer: Connection, writing: Executor, readers: Engine, reading: Executor
+    ) -> None:
+        self._path = path
+        self._file = _identity_of(path)
+        self._writer = writer
+        self._writing = writing
+        self._readers = readers
+        self._reading = reading
+
+    async def find(self, keys: Collection[str]) -> dict[str, Genre]:
+        return await self._read(queries.find, keys)
+
+    async def genres(self, ids: Collection[int]) -> dict[int, Genre]:
+        return await self._read(queries.genres, ids)
+
+    async def page(self, after_id: int, size_max: int) -> GenrePage:
+        return await self._read(queries.page, after_id, size_max)
+
+    async def state(self) -> RegistryState:
+        return await self._read(queries.state)
+
+    async def grant(self, claims: Sequence[Claim]) -> list[Granted]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writing, self._grant, claims)
+
+    def _grant(self, claims: Sequence[Claim]) -> list[Granted]:
+        # An unlinked file would go on taking commits that nobody can ever read.
+        if _identity_of(self._path) != self._file:
+            raise StorageFailed
+        with translated(), self._writer.begin():
+            return queries.grant(self._writer, claims)
+
+    async def _read(
+        self, query: Callable[[Connection, Unpack[Asked]], Found], *asked: *Asked
+    ) -> Found:
+        """Return what *query* finds, in one snapshot."""
+
+        def read() -> Found:
+            with translated(), self._readers.begin() as connection:
+                return query(connection, *asked)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reading, read)
+
+
+@asynccontextmanager
+async def open_store(path: Path) -> AsyncIterator[tuple[SqliteStore, list[str]]]:
+    """
+    Open the database file *path*, made and migrated as needed, and own it; give the
+    store and what bringing the file up to date changed.
+
+    On leaving, readers close first; then the writer moves the WAL into the file.
+
+    Raises:
+        DatabaseUnusable: it can't be served; the message says why and what to do.
+    """
+    loop = asyncio.get_running_loop()
+    with owned(path), ThreadPoolExecutor(1, thread_name_prefix="writer") as writing:
+        writer, migrated = await loop.run_in_executor(writing, open_writer, path)
+        readers = reading_engine(path)
+        try:
+            with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as reading:
+                yield SqliteStore(path, writer, writing, readers, reading), migrated
+        finally:
+            readers.dispose()
+            await loop.run_in_executor(writing, close_writer, writer)
+
+
+@contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """
+    Own the database file *path* for as long as the block lasts; makes its folder.
+
+    Raises:
+        DatabaseHeld: another process owns it.
+        DatabaseFailed: the folder or the lock can't be made.
+    """
+    with ExitStack() as stack:
+        with at_the_desk(path):
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            try:
+                stack.enter_context(exclusive_lock(path.with_name(path.name + ".lock")))
+            except Held as held:
+                raise DatabaseHeld(path, held) from held
+        yield
+
+
+def open_writer(path: Path) -> tuple[Connection, list[str]]:
+    """
+    Return the connection that writes *path*, and what bringing it up to date changed.
+
+    The caller owns the file and calls `close_writer` in the end.
+
+    Raises:
+        DatabaseUnusable: it can't be opened or migrated.
+    """
+    with at_the_desk(path):
+        connection = writing_engine(path).connect()
+        try:
+            migrated = migrate(connection, path)
+            if migrated:
+                _sync_folder(path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, migrated
+
+
+def close_writer(connection: Connection) -> None:
+    """Move what the WAL holds into the file and close; no reader may be open."""
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None
+    try:
+        # Past SQLAlchemy, which would begin a transaction around it.
+        driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.close()
+
+
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a new file's name durable."""
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

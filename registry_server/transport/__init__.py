@@ -1,0 +1,1 @@
+"""The gRPC side: bytes in, bytes out, one status for each refusal."""

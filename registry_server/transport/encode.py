@@ -1,0 +1,117 @@
+"""
+From the registry's values to the contract's messages.
+
+A known genre's replies are encoded once and kept beside it. Messages concatenate on
+the wire: a batch's reply is the replies to its names, one after the other.
+Source: https://protobuf.dev/programming-guides/encoding/, "Last One Wins".
+"""
+
+from genre_registry.v1 import genre_registry_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from registry_server.hot_cache import Known
+from registry_server.registry import Listing, Resolution, ResolvedTags
+from registry_server.transport.status import status_of
+from registry_server.vocabulary.genre import Genre
+from registry_server.vocabulary.refusals import GenreNotFound, InvalidName
+
+
+def genre_message(genre: Genre) -> pb.Genre:
+    return pb.Genre(
+        id=genre.id,
+        name=genre.name,
+        create_time=_timestamp(genre.create_time_us),
+        update_time=_timestamp(genre.update_time_us),
+        revision=genre.revision,
+    )
+
+
+def single(known: Known) -> bytes:
+    """Return the encoded answer to `GetOrCreate` for a genre that the call did not create."""
+    if known.single is None:
+        known.single = _get_or_create(known.genre, created=False).SerializeToString()
+    return known.single
+
+
+def resolution(resolved: Resolution) -> bytes:
+    """Return the encoded answer to `GetOrCreate`."""
+    if resolved.created:
+        return _get_or_create(resolved.known.genre, created=True).SerializeToString()
+    return single(resolved.known)
+
+
+def batch(outcomes: list[Resolution | InvalidName]) -> bytes:
+    """Return the encoded answer to `BatchGetOrCreate`."""
+    return b"".join([_batched(at, outcome) for at, outcome in enumerate(outcomes)])
+
+
+def _batched(at: int, outcome: Resolution | InvalidName) -> bytes:
+    if isinstance(outcome, InvalidName):
+        error = status_of(outcome, field=f"names[{at}]")
+        return _one_result(pb.BatchGetOrCreateResponse.Result(error=error))
+    known = outcome.known
+    if outcome.created:
+        reply = _get_or_create(known.genre, created=True)
+        return _one_result(pb.BatchGetOrCreateResponse.Result(resolved=reply))
+    if known.batched is None:
+        reply = _get_or_create(known.genre, created=False)
+        known.batched = _one_result(pb.BatchGetOrCreateResponse.Result(resolved=reply))
+    return known.batched
+
+
+def _one_result(result: pb.BatchGetOrCreateResponse.Result) -> bytes:
+    return pb.BatchGetOrCreateResponse(results=[result]).SerializeToString()
+
+
+def resolved_tags(results: list[ResolvedTags]) -> pb.ResolveTagsResponse:
+    return pb.ResolveTagsResponse(
+        results=[
+            pb.ResolveTagsResponse.Result(
+                genres=[
+                    pb.ResolveTagsResponse.ResolvedGenre(
+                        genre=genre_message(part.resolution.known.genre),
+                        created=part.resolution.created,
+                        spelling=part.spelling.text,
+                        rule=part.rule.value,
+                    )
+                    for part in result.parts
+                ],
+                dropped=[
+                    pb.ResolveTagsResponse.DroppedPart(text=dropped.text, reason=dropped.reason)
+                    for dropped in result.dropped
+                ],
+            )
+            for result in results
+        ]
+    )
+
+
+def found_genres(outcomes: list[Genre | GenreNotFound]) -> pb.BatchGetGenresResponse:
+    return pb.BatchGetGenresResponse(
+        results=[
+            pb.BatchGetGenresResponse.Result(error=status_of(outcome))
+            if isinstance(outcome, GenreNotFound)
+            else pb.BatchGetGenresResponse.Result(
+                found=pb.GetGenreResponse(genre=genre_message(outcome))
+            )
+            for outcome in outcomes
+        ]
+    )
+
+
+def listing(page: Listing) -> pb.ListGenresResponse:
+    return pb.ListGenresResponse(
+        genres=[genre_message(genre) for genre in page.genres],
+        next_page_token=page.next_page_token,
+        revision=page.revision,
+        incarnation=page.incarnation,
+    )
+
+
+def _get_or_create(genre: Genre, *, created: bool) -> pb.GetOrCreateResponse:
+    return pb.GetOrCreateResponse(genre=genre_message(genre), created=created)
+
+
+def _timestamp(time_us: int) -> Timestamp:
+    seconds, microseconds = divmod(time_us, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=microseconds * 1000)

@@ -1,0 +1,90 @@
+"""The service `GenreRegistry`: one method an RPC, bytes in, bytes out."""
+
+import asyncio
+from typing import Any, cast
+
+import grpc
+from genre_registry.v1 import genre_registry_pb2 as pb
+from google.protobuf.message import Message
+
+from registry_server.registry import Registry
+from registry_server.transport import encode
+from registry_server.transport.decode import decode, strings_of
+from registry_server.vocabulary.refusals import TextNotUtf8
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+SERVICE = pb.DESCRIPTOR.services_by_name["GenreRegistry"]
+
+
+class GenreRegistryServicer:
+    """Decodes, asks the registry, encodes. Refusals pass through to `calls.answering`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def GetOrCreate(self, data: bytes, context: Context) -> bytes:
+        request = decode(pb.GetOrCreateRequest, data)
+        known = self._registry.hit(request.name, request.request_id)
+        if known is not None:
+            return encode.single(known)
+        resolution = await self._registry.get_or_create(
+            request.name, request.request_id, deadline_s=_deadline_s(context)
+        )
+        return encode.resolution(resolution)
+
+    async def BatchGetOrCreate(self, data: bytes, context: Context) -> bytes:
+        names, request_id = _names_and_request_id(data)
+        outcomes = await self._registry.get_or_create_all(
+            names, request_id, deadline_s=_deadline_s(context)
+        )
+        return encode.batch(outcomes)
+
+    async def ResolveTags(self, data: bytes, context: Context) -> Message:
+        request = decode(pb.ResolveTagsRequest, data)
+        results = await self._registry.resolve_tags(
+            [list(tag_set.values) for tag_set in request.tag_sets],
+            request.request_id,
+            deadline_s=_deadline_s(context),
+        )
+        return encode.resolved_tags(results)
+
+    async def GetGenre(self, data: bytes, _context: Context) -> Message:
+        request = decode(pb.GetGenreRequest, data)
+        genre = await self._registry.genre(request.id)
+        return pb.GetGenreResponse(genre=encode.genre_message(genre))
+
+    async def BatchGetGenres(self, data: bytes, _context: Context) -> Message:
+        request = decode(pb.BatchGetGenresRequest, data)
+        return encode.found_genres(await self._registry.genres(list(request.ids)))
+
+    async def LookupGenre(self, data: bytes, context: Context) -> Message:
+        request = decode(pb.LookupGenreRequest, data)
+        genre = await self._registry.lookup(request.name, deadline_s=_deadline_s(context))
+        return pb.LookupGenreResponse(genre=encode.genre_message(genre))
+
+    async def ListGenres(self, data: bytes, _context: Context) -> Message:
+        request = decode(pb.ListGenresRequest, data)
+        return encode.listing(await self._registry.listing(request.page_size, request.page_token))
+
+
+def _deadline_s(context: Context) -> float:
+    """Return the call's deadline on the event loop's clock; far away if it has none."""
+    # None without a deadline, whatever its declared type says.
+    remaining_s = cast("float | None", context.time_remaining())
+    if remaining_s is None:
+        return float("inf")
+    return asyncio.get_running_loop().time() + remaining_s
+
+
+def _names_and_request_id(data: bytes) -> tuple[list[str], str]:
+    """Return what a batch asks; a name that is not UTF-8 is that name's own affair."""
+    try:
+        request = decode(pb.BatchGetOrCreateRequest, data)
+    except TextNotUtf8:
+        names = strings_of(pb.BatchGetOrCreateRequest, data, "names")
+        request_id = "".join(strings_of(pb.BatchGetOrCreateRequest, data, "request_id")[-1:])
+        if not request_id.isprintable():
+            raise
+        return names, request_id
+    return list(request.names), request.request_id

@@ -1,0 +1,1 @@
+"""What a genre, a spelling and a tag value are: values and rules, standard library only."""

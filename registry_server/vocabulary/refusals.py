@@ -1,0 +1,197 @@
+"""
+The error family: everything the registry answers instead of a genre.
+
+    RegistryError
+    ├── InvalidRequest          the caller's to mend; names the field
+    │   ├── InvalidName
+    │   │   ├── NameEmpty, NameTooLong, NameHasControlCharacter
+    │   │   └── NameWithoutKey, TextNotUtf8
+    │   ├── BatchTooLarge, RequestIdTooLong
+    │   ├── PageSizeNegative, PageTokenInvalid
+    │   └── MessageMalformed
+    ├── GenreNotFound
+    ├── Overloaded, ShuttingDown, DeadlinePassed
+    └── StorageFull, StorageFailed
+
+`reason` is part of the contract and never changes; the message is for people.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+NAME_LENGTH_MAX = 200
+"""Most characters (code points) in a name, after trimming."""
+BATCH_SIZE_MAX = 1000
+"""Most names, ids or tag sets in one request."""
+REQUEST_ID_LENGTH_MAX = 64
+"""Most characters in a request id."""
+SHOWN_LENGTH_MAX = 60
+"""Most characters of a caller's text that a message repeats."""
+
+
+def shown(text: str) -> str:
+    """Return *text* as a message may show it: quoted, escaped, cut."""
+    cut = text if len(text) <= SHOWN_LENGTH_MAX else text[: SHOWN_LENGTH_MAX - 1] + "…"
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in cut) + '"'
+
+
+class RegistryError(Exception):
+    """Something the registry answers instead of a genre."""
+
+    reason: ClassVar[str]
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: Mapping[str, str] = metadata
+
+
+class InvalidRequest(RegistryError):
+    """The request itself is wrong; *field* says where."""
+
+    def __init__(self, message: str, *, field: str, **metadata: str) -> None:
+        super().__init__(message, **metadata)
+        self.field = field
+
+
+class InvalidName(InvalidRequest):
+    """A text that can be no genre's name."""
+
+    def __init__(self, message: str, *, field: str = "name", **metadata: str) -> None:
+        super().__init__(message, field=field, **metadata)
+
+
+class NameEmpty(InvalidName):
+    reason = "NAME_EMPTY"
+
+    def __init__(self) -> None:
+        super().__init__("The name is empty.")
+
+
+class NameTooLong(InvalidName):
+    reason = "NAME_TOO_LONG"
+
+    def __init__(self, length: int) -> None:
+        super().__init__(
+            f"The name has {length} characters; {NAME_LENGTH_MAX} are allowed.",
+            length=str(length),
+            length_max=str(NAME_LENGTH_MAX),
+        )
+
+
+class NameHasControlCharacter(InvalidName):
+    reason = "NAME_HAS_CONTROL_CHARACTER"
+
+    def __init__(self, text: str, position: int) -> None:
+        code_point = f"U+{ord(text[position]):04X}"
+        super().__init__(
+            f"The name {shown(text)} has the control character {code_point} inside.",
+            code_point=code_point,
+        )
+
+
+class TextNotUtf8(InvalidName):
+    reason = "TEXT_NOT_UTF8"
+
+    def __init__(self, field: str = "name") -> None:
+        super().__init__("The text is not valid UTF-8.", field=field)
+
+
+class NameWithoutKey(InvalidName):
+    reason = "NAME_WITHOUT_KEY"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"The name {shown(text)} holds nothing but separators.")
+
+
+class BatchTooLarge(InvalidRequest):
+    reason = "BATCH_TOO_LARGE"
+
+    def __init__(self, size: int, *, field: str) -> None:
+        super().__init__(
+            f"The request has {size} {field}; {BATCH_SIZE_MAX} are allowed. Send several requests.",
+            field=field,
+            size=str(size),
+            size_max=str(BATCH_SIZE_MAX),
+        )
+
+
+class RequestIdTooLong(InvalidRequest):
+    reason = "REQUEST_ID_TOO_LONG"
+
+    def __init__(self, length: int) -> None:
+        super().__init__(
+            f"The request id has {length} characters; {REQUEST_ID_LENGTH_MAX} are allowed.",
+            field="request_id",
+        )
+
+
+class PageSizeNegative(InvalidRequest):
+    reason = "PAGE_SIZE_NEGATIVE"
+
+    def __init__(self) -> None:
+        super().__init__("The page size is negative.", field="page_size")
+
+
+class PageTokenInvalid(InvalidRequest):
+    reason = "PAGE_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The page token is not one that this registry gave; list from the first page.",
+            field="page_token",
+        )
+
+
+class MessageMalformed(InvalidRequest):
+    reason = "MESSAGE_MALFORMED"
+
+
+class GenreNotFound(RegistryError):
+    reason = "GENRE_NOT_FOUND"
+
+    @classmethod
+    def with_id(cls, genre_id: int) -> "GenreNotFound":
+        return cls(f"No genre has the id {genre_id}.", id=str(genre_id))
+
+    @classmethod
+    def named(cls, name: str) -> "GenreNotFound":
+        return cls(f"No genre is named {shown(name)}.", name=name)
+
+
+class Overloaded(RegistryError):
+    """Too many calls wait; come back after *retry_after_s* seconds."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("Too many calls are waiting; try again shortly.")
+        self.retry_after_s = retry_after_s
+
+
+class ShuttingDown(RegistryError):
+    reason = "SHUTTING_DOWN"
+
+    def __init__(self) -> None:
+        super().__init__("The registry is shutting down; nothing was written for this call.")
+
+
+class DeadlinePassed(RegistryError):
+    reason = "DEADLINE_PASSED"
+
+    def __init__(self) -> None:
+        super().__init__("The deadline passed before its turn; nothing was written for this call.")
+
+
+class StorageFull(RegistryError):
+    reason = "STORAGE_FULL"
+
+    def __init__(self) -> None:
+        super().__init__("The disk is full: known genres are still answered, new ones are not.")
+
+
+class StorageFailed(RegistryError):
+    reason = "STORAGE_FAILED"
+
+    def __init__(self) -> None:
+        super().__init__("The registry's storage failed; it stops, to be started afresh.")
