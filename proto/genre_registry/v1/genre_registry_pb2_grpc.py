@@ -93,7 +93,7 @@ class GenreRegistryServicer(object):
         this service is for. Safe to retry with the same `request_id`.
 
         INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
-        NAME_NOT_UNICODE, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+        TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

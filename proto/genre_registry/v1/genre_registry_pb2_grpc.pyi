@@ -58,7 +58,7 @@ class GenreRegistryStub:
     this service is for. Safe to retry with the same `request_id`.
 
     INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
-    NAME_NOT_UNICODE, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+    TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
     """
     BatchGetOrCreate: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.BatchGetOrCreateRequest, _genre_registry_pb2.BatchGetOrCreateResponse]
     """GetOrCreate for up to 1000 names in one transaction. One bad name does not
@@ -109,7 +109,7 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     this service is for. Safe to retry with the same `request_id`.
 
     INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
-    NAME_NOT_UNICODE, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+    TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
     """
     BatchGetOrCreate: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.BatchGetOrCreateRequest, _genre_registry_pb2.BatchGetOrCreateResponse]  # type: ignore[assignment]
     """GetOrCreate for up to 1000 names in one transaction. One bad name does not
@@ -163,7 +163,7 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
         this service is for. Safe to retry with the same `request_id`.
 
         INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
-        NAME_NOT_UNICODE, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+        TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
         """
 
     @_abc_1.abstractmethod

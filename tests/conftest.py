@@ -1,0 +1,128 @@
+"""Real servers for the tests: a process each, a free port, an SQLite file of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from worker_client import GenreRegistryClient
+
+ENDING_S = 30
+"""How long a process may take to end before the test gives up on it."""
+
+BIN = Path(sys.executable).parent
+"""Where `genre-registry` and `genrectl` are installed."""
+
+
+@dataclass
+class Server:
+    """A server process; `lines` holds what it logged so far."""
+
+    process: subprocess.Popen[str]
+    target: str
+    database: Path
+    lines: list[dict[str, object]] = field(default_factory=list)
+
+    def stop(self) -> int:
+        """Ask it to end, as systemd does, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(ENDING_S)
+
+    def kill(self) -> None:
+        """End it as a power cut does: without a word."""
+        self.process.kill()
+        self.process.wait(ENDING_S)
+
+    def written_bytes(self) -> int:
+        """Return how many bytes the process has caused to be written to disks."""
+        for line in Path(f"/proc/{self.process.pid}/io").read_text().splitlines():
+            name, _, value = line.partition(": ")
+            if name == "write_bytes":
+                return int(value)
+        raise AssertionError("no write_bytes in /proc")
+
+
+@contextmanager
+def running_server(database: Path, listen: str = "127.0.0.1:0") -> Iterator[Server]:
+    """Run a server until the block ends; it is ready when this gives it."""
+    process = subprocess.Popen(
+        [BIN / "genre-registry", "serve", "--listen", listen, "--database", str(database)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "GRPC_VERBOSITY": "NONE"},
+    )
+    assert process.stdout is not None
+    try:
+        first = process.stdout.readline()
+        assert first, f"the server ended with {process.wait(ENDING_S)} before it listened"
+        hello = json.loads(first)
+        server = Server(process, hello["listen"], database, [hello])
+        reading = threading.Thread(
+            target=lambda: server.lines.extend(map(json.loads, process.stdout or ())), daemon=True
+        )
+        reading.start()
+        yield server
+        if process.poll() is None:
+            assert server.stop() == 0
+        reading.join(ENDING_S)
+        defects = [line for line in server.lines if line["message"] == "defect"]
+        assert not defects, defects
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(ENDING_S)
+        process.stdout.close()
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Where a test's registry is kept; nothing is there yet."""
+    return tmp_path / "registry.db"
+
+
+@pytest.fixture
+def start_server(database: Path) -> Iterator[StartServer]:
+    """Start servers on the test's database; what still runs at the end is stopped."""
+    with ExitStack() as stack:
+
+        def start(listen: str = "127.0.0.1:0", database: Path = database) -> Server:
+            return stack.enter_context(running_server(database, listen))
+
+        yield start
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> Server:
+    """A running server with an empty registry."""
+    return start_server()
+
+
+@pytest.fixture
+def registry(server: Server) -> Iterator[GenreRegistryClient]:
+    """A client of the test's server."""
+    with GenreRegistryClient(server.target) as client:
+        yield client
+
+
+def run(
+    *command: str | Path, timeout_s: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run an installed command to its end and return what it printed."""
+    return subprocess.run(
+        [BIN / command[0], *command[1:]],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        env={**os.environ, "GRPC_VERBOSITY": "NONE", **environment},
+    )

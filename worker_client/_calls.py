@@ -1,0 +1,168 @@
+"""The RPCs as values, alike for both clients: what is sent, how long it may take, its meaning."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any, Generic, TypeVar
+
+from genre_registry.v1 import genre_registry_pb2 as pb
+from google.protobuf.message import Message
+
+from worker_client._config import Deadlines
+from worker_client._errors import InvalidName, RegistryError, error_of_status
+from worker_client._values import (
+    DroppedPart,
+    Genre,
+    GenrePage,
+    Resolution,
+    ResolvedGenre,
+    ResolvedTags,
+    TagSet,
+)
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Answer]):
+    """One call of the RPC *rpc*: its request, its deadline of a profile, its reply's meaning."""
+
+    rpc: str
+    request: Message
+    deadline_s: Callable[[Deadlines], float]
+    meaning: Callable[[Any], Answer]
+
+
+def get_or_create(name: str, request_id: str | None) -> Call[Resolution]:
+    request = pb.GetOrCreateRequest(name=_text(name, "name"), request_id=_id_of(request_id))
+    return Call("GetOrCreate", request, _write_s, _resolution)
+
+
+def batch_get_or_create(
+    names: Iterable[str], request_id: str | None
+) -> Call[list[Resolution | RegistryError]]:
+    request = pb.BatchGetOrCreateRequest(
+        names=[_text(name, f"names[{at}]") for at, name in enumerate(names)],
+        request_id=_id_of(request_id),
+    )
+    return Call(
+        "BatchGetOrCreate",
+        request,
+        _batch_s,
+        lambda reply: [
+            _resolution(result.resolved)
+            if result.HasField("resolved")
+            else error_of_status(result.error)
+            for result in reply.results
+        ],
+    )
+
+
+def resolve_tags(tag_sets: Iterable[TagSet], request_id: str | None) -> Call[list[ResolvedTags]]:
+    request = pb.ResolveTagsRequest(
+        tag_sets=[
+            pb.TagSet(
+                values=[
+                    _text(value, f"tag_sets[{at}].values[{value_at}]")
+                    for value_at, value in enumerate(tag_set.values)
+                ],
+                container=pb.TagContainer.Value(f"TAG_CONTAINER_{tag_set.container.name}"),
+            )
+            for at, tag_set in enumerate(tag_sets)
+        ],
+        request_id=_id_of(request_id),
+    )
+    return Call(
+        "ResolveTags", request, _batch_s, lambda reply: [_resolved_tags(r) for r in reply.results]
+    )
+
+
+def get_genre(genre_id: int) -> Call[Genre]:
+    return Call("GetGenre", pb.GetGenreRequest(id=genre_id), _read_s, lambda r: _genre(r.genre))
+
+
+def batch_get_genres(ids: Iterable[int]) -> Call[list[Genre | RegistryError]]:
+    return Call(
+        "BatchGetGenres",
+        pb.BatchGetGenresRequest(ids=ids),
+        _batch_s,
+        lambda reply: [
+            _genre(result.found.genre)
+            if result.HasField("found")
+            else error_of_status(result.error)
+            for result in reply.results
+        ],
+    )
+
+
+def lookup_genre(name: str) -> Call[Genre]:
+    request = pb.LookupGenreRequest(name=_text(name, "name"))
+    return Call("LookupGenre", request, _read_s, lambda reply: _genre(reply.genre))
+
+
+def list_genres(page_size: int, page_token: str) -> Call[GenrePage]:
+    request = pb.ListGenresRequest(page_size=page_size, page_token=page_token)
+    return Call("ListGenres", request, _read_s, _page)
+
+
+def _read_s(deadlines: Deadlines) -> float:
+    return deadlines.read_s
+
+
+def _write_s(deadlines: Deadlines) -> float:
+    return deadlines.write_s
+
+
+def _batch_s(deadlines: Deadlines) -> float:
+    return deadlines.batch_s
+
+
+def _id_of(request_id: str | None) -> str:
+    """Return the id of a logical write; gRPC's retries repeat it, which keeps `created` true."""
+    return uuid.uuid4().hex if request_id is None else request_id
+
+
+def _text(text: str, field: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidName(
+            f"{text!r} holds half of a character and can't be sent.",
+            reason="TEXT_NOT_UTF8",
+            field=field,
+        ) from None
+    return text
+
+
+def _genre(message: pb.Genre) -> Genre:
+    return Genre(
+        id=message.id,
+        name=message.name,
+        create_time=message.create_time.ToDatetime(UTC),
+        update_time=message.update_time.ToDatetime(UTC),
+        revision=message.revision,
+    )
+
+
+def _resolution(message: pb.GetOrCreateResponse) -> Resolution:
+    return Resolution(_genre(message.genre), message.created)
+
+
+def _resolved_tags(message: pb.ResolveTagsResponse.Result) -> ResolvedTags:
+    return ResolvedTags(
+        genres=tuple(
+            ResolvedGenre(_genre(each.genre), each.created, each.spelling, each.rule)
+            for each in message.genres
+        ),
+        dropped=tuple(DroppedPart(each.text, each.reason) for each in message.dropped),
+    )
+
+
+def _page(message: pb.ListGenresResponse) -> GenrePage:
+    return GenrePage(
+        genres=tuple(_genre(genre) for genre in message.genres),
+        next_page_token=message.next_page_token,
+        revision=message.revision,
+        incarnation=message.incarnation,
+    )

@@ -1,0 +1,199 @@
+"""The client for plain worker processes."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
+
+from worker_client import _calls
+from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
+from worker_client._errors import RegistryError, error_of_call
+from worker_client._values import Genre, GenrePage, Resolution, ResolvedTags, TagSet
+
+Answer = TypeVar("Answer")
+
+_STATE_ASKED_S = 0.05
+"""How long to wait for the channel to say whether it is connected; it answers at once."""
+
+
+class GenreRegistryClient:
+    """
+    Calls one registry; safe to share between threads.
+
+    Connects on the first call, and anew in a forked child. Every call has a deadline,
+    within which it waits for a restarting server and retries what may be retried.
+
+    Args:
+        target: `HOST:PORT` or `unix:PATH`.
+        deadlines: How long calls may take, unless one says otherwise.
+
+    Every method raises:
+        RegistryUnavailable: the registry was not reached within the deadline.
+        DeadlineExceeded: it was reached and too slow.
+        RegistryDefect: it made a mistake.
+    """
+
+    def __init__(
+        self, target: str = TARGET_DEFAULT, *, deadlines: Deadlines = RASPBERRY_PI
+    ) -> None:
+        self.target = target
+        self._deadlines = deadlines
+        self._opening = threading.Lock()
+        self._opened: tuple[int, grpc.Channel, GenreRegistryStub] | None = None
+
+    def get_or_create(
+        self, name: str, *, request_id: str | None = None, deadline_s: float | None = None
+    ) -> Resolution:
+        """
+        Return the genre of *name*, created if no spelling of it was known.
+
+        Args:
+            request_id: Names this logical write, at most 64 characters; made up if None.
+                Give your own to be told `created` again by a later call that repeats it.
+            deadline_s: Instead of the profile's.
+
+        Raises:
+            InvalidName: *name* can be no genre's name.
+            StorageFull: it would be new, and the registry's disk is full.
+        """
+        return self._call(_calls.get_or_create(name, request_id), deadline_s)
+
+    def batch_get_or_create(
+        self,
+        names: Iterable[str],
+        *,
+        request_id: str | None = None,
+        deadline_s: float | None = None,
+    ) -> list[Resolution | RegistryError]:
+        """
+        Return what `get_or_create` would, or raise, for each of at most 1000 *names*.
+
+        Raises:
+            InvalidRequest: more than 1000 names.
+            StorageFull: as for `get_or_create`; nothing was created.
+        """
+        return self._call(_calls.batch_get_or_create(names, request_id), deadline_s)
+
+    def resolve_tags(
+        self,
+        tag_sets: Iterable[TagSet],
+        *,
+        request_id: str | None = None,
+        deadline_s: float | None = None,
+    ) -> list[ResolvedTags]:
+        """
+        Return what each of at most 1000 *tag_sets* names, created where it is new.
+
+        Raises:
+            InvalidRequest: more than 1000 tag sets.
+            StorageFull: as for `get_or_create`; nothing was created.
+        """
+        return self._call(_calls.resolve_tags(tag_sets, request_id), deadline_s)
+
+    def get_genre(self, genre_id: int, *, deadline_s: float | None = None) -> Genre:
+        """
+        Return the genre that has this id.
+
+        Raises:
+            GenreNotFound: none has.
+        """
+        return self._call(_calls.get_genre(genre_id), deadline_s)
+
+    def batch_get_genres(
+        self, ids: Iterable[int], *, deadline_s: float | None = None
+    ) -> list[Genre | RegistryError]:
+        """
+        Return what `get_genre` would, or raise, for each of at most 1000 *ids*.
+
+        Raises:
+            InvalidRequest: more than 1000 ids.
+        """
+        return self._call(_calls.batch_get_genres(ids), deadline_s)
+
+    def lookup_genre(self, name: str, *, deadline_s: float | None = None) -> Genre:
+        """
+        Return the genre that *name* reaches; never creates.
+
+        Raises:
+            GenreNotFound: none is named so.
+            InvalidName: *name* can be no genre's name.
+        """
+        return self._call(_calls.lookup_genre(name), deadline_s)
+
+    def list_page(
+        self, page_token: str = "", *, page_size: int = 1000, deadline_s: float | None = None
+    ) -> GenrePage:
+        """
+        Return at most *page_size* genres, by ascending id; 1000 at most.
+
+        Raises:
+            InvalidRequest: *page_token* is none of this registry's.
+        """
+        return self._call(_calls.list_genres(page_size, page_token), deadline_s)
+
+    def list_genres(self) -> Iterator[Genre]:
+        """Give every genre, by ascending id, a page at a time."""
+        page = self.list_page()
+        yield from page.genres
+        while page.next_page_token:
+            page = self.list_page(page.next_page_token)
+            yield from page.genres
+
+    def close(self) -> None:
+        """Close the connection; a later call opens a new one."""
+        with self._opening:
+            opened, self._opened = self._opened, None
+        if opened is not None and opened[0] == os.getpid():
+            opened[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _call(self, call: _calls.Call[Answer], deadline_s: float | None) -> Answer:
+        channel, stub = self._open()
+        timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
+        try:
+            reply = getattr(stub, call.rpc)(call.request, timeout=timeout_s)
+        except grpc.RpcError as failure:
+            raise error_of_call(
+                failure, target=self.target, is_connected=partial(_is_connected, channel)
+            ) from failure
+        return call.meaning(reply)
+
+    def _open(self) -> tuple[grpc.Channel, GenreRegistryStub]:
+        opened = self._opened
+        if opened is None or opened[0] != os.getpid():
+            with self._opening:
+                opened = self._opened
+                if opened is None or opened[0] != os.getpid():
+                    channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
+                    opened = self._opened = (os.getpid(), channel, GenreRegistryStub(channel))
+        return opened[1], opened[2]
+
+
+def _is_connected(channel: grpc.Channel) -> bool:
+    """Ask *channel* once whether it is connected; gRPC tells only those who subscribe."""
+    told = threading.Event()
+    states: list[grpc.ChannelConnectivity] = []
+
+    def hear(state: grpc.ChannelConnectivity) -> None:
+        states.append(state)
+        told.set()
+
+    channel.subscribe(hear)
+    told.wait(_STATE_ASKED_S)
+    channel.unsubscribe(hear)
+    return states[:1] == [grpc.ChannelConnectivity.READY]

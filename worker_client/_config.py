@@ -1,0 +1,75 @@
+"""How long a call may take, and how the channel behaves while the server is away."""
+
+import json
+from dataclasses import dataclass
+
+TARGET_DEFAULT = "127.0.0.1:50051"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """
+    How long a call may take in all, retries and waiting for a restarting server included.
+
+    Attributes:
+        read_s: Looking up, getting by id, listing a page.
+        write_s: Getting or creating one name.
+        batch_s: Up to 1000 names, ids or tag sets.
+    """
+
+    read_s: float
+    write_s: float
+    batch_s: float
+
+    def __post_init__(self) -> None:
+        for name in ("read_s", "write_s", "batch_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: a deadline is more than 0 seconds")
+
+
+RASPBERRY_PI = Deadlines(
+    # A server that systemd restarts is away for about 6 s: 1 s until systemd starts it,
+    # 2 to 3 s until Python serves on a Pi (estimated from 0.6 s on x86-64, not measured on
+    # a Pi), and up to 2 s until the channel tries again.
+    read_s=8.0,
+    # The same, and three writes to the card, each of which may take 0.4 s at its worst
+    # (reported of SD cards, not measured here): the round under way, one's own, and a
+    # checkpoint between them.
+    write_s=10.0,
+    # The same, and the work of 1000 names: 0.05 s on x86-64, allowed to take ten times as
+    # long on a Pi, behind as many other workers' batches as fit.
+    batch_s=20.0,
+)
+"""For a registry on a Raspberry Pi with its database on an SD card."""
+
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            # A call waits for a restarting server instead of failing at once.
+            "waitForReady": True,
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                # The one status that says: nothing was wrong with the request.
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    # Failing calls use tokens up, and below half there are no retries.
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
+
+CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # gRPC's own back-off grows to two minutes; a registry is back within seconds.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # A thousand tag sets of many long names each; the server takes requests of 4 MiB.
+    ("grpc.max_receive_message_length", 32 << 20),
+    # A proxy for the web is no way to a registry at home.
+    ("grpc.enable_http_proxy", 0),
+)

@@ -1,0 +1,152 @@
+"""
+What can go wrong with a call, as a caller sees it.
+
+    RegistryError
+    ├── InvalidRequest          the request is wrong; `field` says where
+    │   └── InvalidName         a text that can be no genre's name
+    ├── GenreNotFound           no such id or name
+    ├── RegistryUnavailable     not reached in time; trying later may help
+    │   └── RegistryOverloaded  reached, and too busy
+    ├── DeadlineExceeded        reached, and too slow
+    ├── StorageFull             the registry's disk is full; known genres are still answered
+    ├── CallCancelled           the call was cancelled, here or by the server
+    └── RegistryDefect          a mistake in the registry, or a server that is none
+
+gRPC's own error stays in `__cause__`.
+"""
+
+from collections.abc import Callable, Mapping
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+from grpc_status import rpc_status
+
+
+class RegistryError(Exception):
+    """
+    A call to the registry failed.
+
+    Attributes:
+        reason: The stable reason of the contract ("NAME_EMPTY"), for programs; "" if the
+            server gave none.
+        metadata: What the reason is about, by name.
+        field: Where in the request the fault is ("names[3]"); "" if it is not there.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        field: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+        self.field = field
+
+
+class InvalidRequest(RegistryError):
+    """The request is wrong, and will be the next time too."""
+
+
+class InvalidName(InvalidRequest):
+    """A text that can be no genre's name."""
+
+
+class GenreNotFound(RegistryError):
+    """No genre has this id or name."""
+
+
+class RegistryUnavailable(RegistryError):
+    """The registry was not reached within the deadline, or is just stopping."""
+
+
+class RegistryOverloaded(RegistryUnavailable):
+    """Too many calls wait at the registry."""
+
+
+class DeadlineExceeded(RegistryError):
+    """The registry was reached, but did not answer within the deadline."""
+
+
+class StorageFull(RegistryError):
+    """The registry's disk is full: known genres are answered, new ones can't be created."""
+
+
+class CallCancelled(RegistryError):
+    """The call was cancelled."""
+
+
+class RegistryDefect(RegistryError):
+    """The registry made a mistake, or what answered is no registry."""
+
+
+ERROR_FOR: dict[StatusCode, type[RegistryError]] = {
+    StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    StatusCode.NOT_FOUND: GenreNotFound,
+    StatusCode.UNAVAILABLE: RegistryUnavailable,
+    StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    StatusCode.RESOURCE_EXHAUSTED: InvalidRequest,  # gRPC's own: a message too large
+    StatusCode.CANCELLED: CallCancelled,
+    StatusCode.INTERNAL: RegistryDefect,
+}
+"""The mirror of the server's table; every other code is a `RegistryDefect`."""
+
+_REASONS: dict[str, type[RegistryError]] = {
+    "NAME_EMPTY": InvalidName,
+    "NAME_TOO_LONG": InvalidName,
+    "NAME_HAS_CONTROL_CHARACTER": InvalidName,
+    "NAME_WITHOUT_KEY": InvalidName,
+    "TEXT_NOT_UTF8": InvalidName,
+    "OVERLOADED": RegistryOverloaded,
+    "STORAGE_FULL": StorageFull,
+}
+"""Reasons that say more than their status code."""
+
+_CODES = {code.value[0]: code for code in StatusCode}
+
+
+def error_of_status(status: status_pb2.Status) -> RegistryError:
+    """Return the error that a `google.rpc.Status` stands for."""
+    info = error_details_pb2.ErrorInfo()
+    bad_request = error_details_pb2.BadRequest()
+    for detail in status.details:
+        detail.Unpack(info) or detail.Unpack(bad_request)
+    code = _CODES.get(status.code, StatusCode.UNKNOWN)
+    kind = _REASONS.get(info.reason) or ERROR_FOR.get(code, RegistryDefect)
+    fields = [violation.field for violation in bad_request.field_violations]
+    return kind(
+        status.message,
+        reason=info.reason,
+        metadata=info.metadata,
+        field=fields[0] if fields else "",
+    )
+
+
+def error_of_call(
+    failure: grpc.RpcError, *, target: str, is_connected: Callable[[], bool]
+) -> RegistryError:
+    """
+    Return the error that a failed call stands for.
+
+    Args:
+        is_connected: Asks whether the channel to *target* is up: a deadline that passes
+            without a connection is no fault of the server's speed.
+    """
+    code: StatusCode = failure.code()
+    details: str = failure.details() or ""
+    if code is StatusCode.DEADLINE_EXCEEDED and not is_connected():
+        return RegistryUnavailable(
+            f"The registry at {target} could not be reached within the deadline. "
+            "Is genre-registry serve running there?"
+        )
+    status = rpc_status.from_call(failure)
+    if status is None:
+        status = status_pb2.Status(code=code.value[0], message=details)
+    error = error_of_status(status)
+    if isinstance(error, (RegistryUnavailable, DeadlineExceeded, RegistryDefect)):
+        error.args = (f"The registry at {target}: {code.name}: {status.message}",)
+    return error
