@@ -29,6 +29,11 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 OPTIONS: tuple[tuple[str, int], ...] = (
     # Or a second server would silently share the port.
     ("grpc.so_reuseport", 0),
+    # Of more waiting calls than this gRPC cancels some at random, which no caller takes for
+    # "try again". Its defaults, 1000 and 3000, are less than sixteen eager workers bring;
+    # what waits too long is for us to refuse, in words.
+    ("grpc.server.max_pending_requests", 50_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
     # Clients that keep an idle connection alive may ping as often as this.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
