@@ -47,6 +47,24 @@ SPELLINGS: Sequence[Sequence[str]] = (
     ("Death Metal", "death metal", "Death_Metal"),
     ("Folk, World, & Country",),
 )
+# And what a large library has beside them, each artist another handful.
+NICHES = (
+    "acid house, afrobeat, ambient techno, anatolian rock, art pop, avant-garde jazz, axé, "
+    "bachata, balkan brass, baroque pop, bebop, big beat, bluegrass, bolero, boogie-woogie, "
+    "boom bap, bossa nova, breakbeat, cajun, calypso, canzone napoletana, chamber pop, "
+    "chanson française, chicago blues, city pop, classic soul, cold wave, cool jazz, cumbia, "
+    "dancehall, dark ambient, deep house, delta blues, desert blues, dixieland, doo-wop, "
+    "downtempo, dream pop, dub techno, dungeon synth, ethio-jazz, fado, flamenco, forró, "
+    "free jazz, funk carioca, g-funk, gamelan, garage rock, glitch hop, gnawa, go-go, grime, "
+    "gypsy jazz, happy hardcore, hard bop, highlife, honky tonk, hyperpop, italo-disco, "
+    "jangle pop, j-pop, juke, jùjú, kizomba, klezmer, krautrock, latin jazz, lo-fi, lovers rock, "
+    "mariachi, math rock, mbalax, merengue, minimal techno, modal jazz, mpb, neo-soul, new wave, "
+    "noise pop, northern soul, nu jazz, nuevo tango, opera, outlaw country, piedmont blues, "
+    "post-punk, power pop, psychedelic folk, qawwali, raï, ranchera, rebetiko, rocksteady, "
+    "rumba, salsa, samba, schlager, shoegaze, ska punk, slowcore, soukous, southern soul, "
+    "space rock, surf rock, swamp pop, synth-pop, taarab, tango, technical death metal, "
+    "tejano, thrash metal, tropicália, uk garage, vaporwave, western swing, yé-yé, zouk, zydeco"
+).split(", ")
 
 
 def make_library(folder: Path, files: int) -> None:
@@ -58,9 +76,14 @@ def make_library(folder: Path, files: int) -> None:
         album.mkdir(parents=True, exist_ok=True)
         path = album / f"{number:05} Sénza titolo.{suffix}"
         shutil.copyfile(SEEDS / f"silence.{suffix}", path)
-        groups = dice.sample(SPELLINGS, dice.choice((1, 1, 1, 2, 2, 3)))
+        values = [
+            dice.choice(group) for group in dice.sample(SPELLINGS, dice.choice((1, 1, 1, 2, 2, 3)))
+        ]
+        if number % 3 == 0:
+            niche = NICHES[number // 3 % len(NICHES)]
+            values.append(dice.choice((niche, niche.title(), niche.upper())))
         if number % 50 != 49:
-            write(path, [dice.choice(group) for group in groups])
+            write(path, values)
 
 
 def _id3v1(path: Path, values: list[str]) -> None:

@@ -1,0 +1,183 @@
+"""Where a server listens, how it refuses to, and how it stops."""
+
+import stat
+import threading
+from pathlib import Path
+
+import grpc
+from conftest import ENDING_S, Server, StartServer, run
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from worker_client import GenreRegistryClient
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def test_a_second_server_on_the_same_file_is_refused(server: Server) -> None:
+    """One process owns a file; the other says which and what to do."""
+    second = run(
+        *("genre-registry", "serve", "--listen", "127.0.0.1:0"),
+        *("--database", str(server.database)),
+    )
+
+    assert second.returncode == 75
+    assert second.stdout == ""
+    assert f"process {server.process.pid}" in second.stderr
+    assert "--database" in second.stderr
+    assert second.stderr.count("\n") == 1
+
+
+def test_a_second_server_on_the_same_port_is_refused(server: Server, tmp_path: Path) -> None:
+    """gRPC alone would silently share the port."""
+    second = run(
+        *("genre-registry", "serve", "--listen", server.target),
+        *("--database", str(tmp_path / "another.db")),
+    )
+
+    assert second.returncode == 71
+    assert f"Can't listen on {server.target}" in second.stderr
+    assert second.stderr.count("\n") == 1
+
+
+def test_a_unix_socket_is_for_its_group(start_server: StartServer, tmp_path: Path) -> None:
+    """Containers share it by the file's mode, 0660, whatever the umask."""
+    path = tmp_path / "registry.sock"
+    server = start_server(f"unix:{path}")
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    with GenreRegistryClient(server.target) as registry:
+        assert registry.get_or_create("Rock").created
+
+
+def test_a_second_server_on_the_same_socket_is_refused(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """gRPC alone would silently take the path over."""
+    path = tmp_path / "registry.sock"
+    first = start_server(f"unix:{path}")
+
+    second = run(
+        *("genre-registry", "serve", "--listen", f"unix:{path}"),
+        *("--database", str(tmp_path / "another.db")),
+    )
+
+    assert second.returncode == 71
+    assert f"process {first.process.pid}" in second.stderr
+    with GenreRegistryClient(first.target) as registry:
+        assert registry.get_or_create("Rock").created
+
+
+def test_the_socket_of_a_killed_server_is_taken_over(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """A dead socket must not keep the next start from listening."""
+    target = f"unix:{tmp_path / 'registry.sock'}"
+    start_server(target).kill()
+
+    with GenreRegistryClient(start_server(target).target) as registry:
+        assert registry.get_or_create("Rock").created
+
+
+def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
+    """Whatever lies there may be dear to somebody."""
+    path = tmp_path / "music.flac"
+    path.write_bytes(b"dear")
+
+    refused = run(
+        *("genre-registry", "serve", "--listen", f"unix:{path}"),
+        *("--database", str(tmp_path / "registry.db")),
+    )
+
+    assert refused.returncode == 71
+    assert path.read_bytes() == b"dear"
+
+
+def test_listening_beyond_loopback_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """Open to everyone on the network is never an accident."""
+    refused = run(
+        *("genre-registry", "serve", "--listen", "0.0.0.0:0"),
+        *("--database", str(tmp_path / "registry.db")),
+    )
+
+    assert refused.returncode == 78
+    assert "beyond loopback" in refused.stderr
+    assert not (tmp_path / "registry.db").exists()
+
+
+def test_health_is_told_and_watched(server: Server) -> None:
+    """Serving, for the whole server and by service; a watcher learns of the end at once."""
+    with grpc.insecure_channel(server.target) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        for service in ("", "genre_registry.v1.GenreRegistry"):
+            request = health_pb2.HealthCheckRequest(service=service)
+            assert health.Check(request, timeout=5).status == SERVING
+        watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=ENDING_S)
+        assert next(watch).status == SERVING
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        assert next(watch).status == NOT_SERVING
+        stopping.join(ENDING_S)
+    assert server.process.returncode == 0
+
+
+def test_a_stop_drains_checkpoints_and_exits_cleanly(server: Server) -> None:
+    """SIGTERM under load: every call is answered or refused whole, and the WAL is gone."""
+    acknowledged: set[str] = set()
+    some, done = threading.Event(), threading.Event()
+
+    def create() -> None:
+        with GenreRegistryClient(server.target) as registry:
+            for n in range(100_000):
+                try:
+                    acknowledged.add(registry.get_or_create(f"genre {n}", deadline_s=1).genre.name)
+                except Exception:
+                    break
+                if n == 50:
+                    some.set()
+        done.set()
+
+    threading.Thread(target=create).start()
+    assert some.wait(ENDING_S)
+    assert server.stop() == 0
+    assert done.wait(ENDING_S)
+
+    leftovers = {path.name for path in server.database.parent.iterdir()}
+    assert leftovers == {"registry.db", "registry.db.lock"}
+    assert [line["message"] for line in server.lines[-2:]] == ["stopping", "stopped"]
+    assert server.lines[-1]["genres_created"] == len(acknowledged) or (
+        # The answer to the last one may have been cut off; the genre is kept all the same.
+        server.lines[-1]["genres_created"] == len(acknowledged) + 1
+    )
+
+
+def test_an_open_health_watch_does_not_hold_the_shutdown(server: Server) -> None:
+    """The watch is ended, long before the grace for calls under way is over."""
+    with grpc.insecure_channel(server.target) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watch).status == SERVING
+
+        server.process.terminate()
+
+        assert server.process.wait(4) == 0  # the grace is 5 s
+
+
+def test_the_log_is_one_object_a_line(server: Server) -> None:
+    """The first line names the address, the file and where the registry stands."""
+    hello = server.lines[0]
+
+    assert hello["listen"] == server.target
+    assert hello["database"] == str(server.database)
+    assert hello["revision"] == 0
+    assert hello["level"] == "info"
+    assert {"time", "message", "incarnation", "migrated"} <= hello.keys()
+
+
+def test_a_database_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A plain sentence instead of a traceback."""
+    (tmp_path / "file").write_text("not a folder")
+    refused = run("genre-registry", "serve", "--database", str(tmp_path / "file" / "registry.db"))
+
+    assert refused.returncode == 74
+    assert "Not a directory" in refused.stderr
+    assert refused.stderr.count("\n") == 1
