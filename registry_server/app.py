@@ -93,6 +93,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stopping.set)
     async with open_store(settings.database) as (store, migrated):
         registry = Registry(store, on_storage_failure=stop_for_storage)
+        await registry.warm_up()
         async with _listening(settings, registry) as address:
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
@@ -115,7 +116,7 @@ async def serve(settings: Settings) -> None:
             log.info("stopping")
         if failed.is_set():
             raise StorageGone
-    log.info("stopped")
+    log.info("stopped", extra={"genres_created": registry.created, "claims_raced": registry.raced})
 
 
 @asynccontextmanager

@@ -29,6 +29,8 @@ class Recent:
     """
 
     def __init__(self, size_max: int) -> None:
+        self.complete = True
+        """Whether everything that was ever put is still here."""
         self._size_max = size_max
         self._young: dict[str, Known] = {}
         self._old: dict[str, Known] = {}
@@ -41,6 +43,7 @@ class Recent:
 
     def put(self, key: str, known: Known) -> None:
         if len(self._young) >= self._size_max:
+            self.complete = self.complete and not self._old
             self._old = self._young
             self._young = {}
         self._young[key] = known

@@ -2,8 +2,8 @@
 The registry: what is decided, between the wire and the store.
 
 A hit is answered from the hot cache, without awaiting anything. A miss is folded
-and looked up by key, then asked of a reader, then claimed from the writer; both
-serve everything that waits in one round.
+and looked up by key, then asked of a reader unless the cache holds every key, then
+claimed from the writer; both serve everything that waits in one round.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
@@ -40,6 +40,9 @@ WAITING_CALLS_MAX = 1024
 
 class Store(Protocol):
     """What the registry needs of a store. Every method may raise StorageFull or StorageFailed."""
+
+    async def all_keys(self, size_max: int) -> dict[str, Genre] | None:
+        """Return every key and the genre it reaches; None if there are more than *size_max*."""
 
     async def find(self, keys: Collection[str]) -> dict[str, Genre]:
         """Return the genres that *keys* reach, by key; a key that reaches none is left out."""
@@ -100,10 +103,27 @@ class Registry:
         self._on_storage_failure = on_storage_failure
         self._by_spelling = Recent(HOT_SPELLINGS_MAX)
         self._by_key = Recent(HOT_SPELLINGS_MAX)
+        self._warmed = False
         self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
+        self.created = 0
+        """Genres created since the start."""
+        self.raced = 0
+        """Claims that another call, at the same moment, was first to make."""
         self._granting = Rounds[Claim, tuple[Known, bool]](
             self._grant, waiting_max=WAITING_CALLS_MAX
         )
+
+    async def warm_up(self) -> None:
+        """
+        Take every key into the cache if all fit, as those of most libraries do.
+
+        Then a key that is not there is new: no reader needs to be asked.
+        """
+        with self._watching_storage():
+            found = await self._store.all_keys(HOT_SPELLINGS_MAX)
+        for key, genre in (found or {}).items():
+            self._know(key, genre)
+        self._warmed = found is not None
 
     async def close(self) -> None:
         """Serve what waits and take no more."""
@@ -205,7 +225,7 @@ class Registry:
         """
         spelling = Spelling.of(name)
         known = self._by_key.get(spelling.fold)
-        if known is None:
+        if known is None and not self._knows_all:
             [known] = await self._reading.ask([spelling.fold], deadline_s=deadline_s)
         if known is None:
             raise GenreNotFound.named(spelling.text)
@@ -273,13 +293,12 @@ class Registry:
                 reached[key] = Resolution(known, _created_by(request_id, known))
             else:
                 missing.setdefault(key, spelling)
-        if not missing:
-            return reached
-        read = await self._reading.ask(list(missing), deadline_s=deadline_s)
-        for key, found in zip(list(missing), read, strict=True):
-            if found is not None:
-                reached[key] = Resolution(found, _created_by(request_id, found))
-                del missing[key]
+        if missing and not self._knows_all:
+            read = await self._reading.ask(list(missing), deadline_s=deadline_s)
+            for key, found in zip(list(missing), read, strict=True):
+                if found is not None:
+                    reached[key] = Resolution(found, _created_by(request_id, found))
+                    del missing[key]
         if not missing:
             return reached
         claims = [Claim(spelling, request_id) for spelling in missing.values()]
@@ -287,6 +306,11 @@ class Registry:
         for key, (known, made) in zip(missing, granted, strict=True):
             reached[key] = Resolution(known, made or _created_by(request_id, known))
         return reached
+
+    @property
+    def _knows_all(self) -> bool:
+        """Whether a key that is not in the cache is nowhere."""
+        return self._warmed and self._by_key.complete
 
     async def _read(self, keys: list[str]) -> list[Known | None]:
         with self._watching_storage():
@@ -297,6 +321,9 @@ class Registry:
     async def _grant(self, claims: list[Claim]) -> list[tuple[Known, bool]]:
         with self._watching_storage():
             granted = await self._store.grant(claims)
+        made = sum(each.made for each in granted)
+        self.created += made
+        self.raced += len(granted) - made
         return [
             (self._know(claim.spelling.fold, each.genre), each.made)
             for claim, each in zip(claims, granted, strict=True)

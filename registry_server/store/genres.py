@@ -35,6 +35,11 @@ _BY_KEY = (
     .join_from(schema.spelling, schema.genre)
     .where(schema.spelling.c.lookup_key.in_(select(_ASKED.c.value)))
 )
+_ALL_KEYS = (
+    select(schema.spelling.c.lookup_key, *_GENRE)
+    .join_from(schema.spelling, schema.genre)
+    .limit(bindparam("size"))
+)
 _BY_ID = select(*_GENRE).where(schema.genre.c.id.in_(select(_ASKED.c.value)))
 _AFTER = (
     select(*_GENRE)
@@ -59,6 +64,12 @@ def _driver_sql(table: Table, dialect: Dialect) -> str:
 def _insert_all(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> None:
     """Insert *rows*, each a tuple in the order of the table's columns."""
     connection.exec_driver_sql(_driver_sql(table, connection.dialect), rows)
+
+
+def all_keys(connection: Connection, size_max: int) -> dict[str, Genre] | None:
+    """Return every key and the genre it reaches; None if there are more than *size_max*."""
+    rows = connection.execute(_ALL_KEYS, {"size": size_max + 1}).all()
+    return {row[0]: Genre(*row[1:]) for row in rows} if len(rows) <= size_max else None
 
 
 def find(connection: Connection, keys: Collection[str]) -> dict[str, Genre]:

@@ -40,6 +40,9 @@ class SqliteStore:
         self._readers = readers
         self._reading = reading
 
+    async def all_keys(self, size_max: int) -> dict[str, Genre] | None:
+        return await self._read(queries.all_keys, size_max)
+
     async def find(self, keys: Collection[str]) -> dict[str, Genre]:
         return await self._read(queries.find, keys)
 
