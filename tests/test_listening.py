@@ -179,5 +179,5 @@ def test_a_database_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     refused = run("genre-registry", "serve", "--database", str(tmp_path / "file" / "registry.db"))
 
     assert refused.returncode == 74
-    assert "Not a directory" in refused.stderr
+    assert f"File exists: {tmp_path / 'file'}" in refused.stderr
     assert refused.stderr.count("\n") == 1

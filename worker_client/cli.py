@@ -1,6 +1,7 @@
 """`genrectl`: the registry from the command line."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ def main(context: click.Context, /, **options: Any) -> None:
       5  the registry could not be reached in time, or its disk is full
       6  the registry made a mistake
     """
+    # What gRPC's core would print is said in words; it reads this when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     context.obj = options
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, and_, func, not_, select
 
 from registry_server.store import genres, schema
 from registry_server.store.engines import inspecting_engine
-from registry_server.store.failures import DatabaseNewer, at_the_desk
+from registry_server.store.failures import DatabaseMissing, DatabaseNewer, at_the_desk
 from registry_server.store.migrating import check_ours, migration_of
 from registry_server.vocabulary.identity import Spelling
 
@@ -31,7 +31,7 @@ def check(path: Path) -> Report:
     """
     with at_the_desk(path), ExitStack() as stack:
         if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; genre-registry serve makes it")
+            raise DatabaseMissing(path)
         engine = inspecting_engine(path)
         stack.callback(engine.dispose)
         connection = stack.enter_context(engine.begin())

@@ -86,6 +86,16 @@ class DatabaseForeign(DatabaseUnusable):
         )
 
 
+class DatabaseMissing(DatabaseUnusable):
+    exit_code = 66
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"There is no database {path}. genre-registry serve makes it; "
+            "name another file with --database."
+        )
+
+
 class DatabaseNewer(DatabaseUnusable):
     exit_code = 76
 
@@ -111,6 +121,8 @@ def _advice(error: BaseException) -> str:
         return f"{error}. Check the disk, then restore a backup."
     if code in _BUSY:
         return "another program holds a lock on it. Close that program and start again."
+    if isinstance(error, OSError):
+        return f"{error.strerror}: {error.filename}. See that this user may read and write there."
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
         return f"{error}. See that its folder exists and that this user may write there."
     return f"{error}."

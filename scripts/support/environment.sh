@@ -18,12 +18,14 @@ environment() {
     if cmp -s pyproject.toml "$installed"; then
         return
     fi
-    python=$(find_python) || exit 1
     echo "Setting up $1 (a minute or two the first time) ..." >&2
-    if ! $python -m venv "$1" >/dev/null; then
-        rm -rf "$1"
-        echo "Python's venv is missing; on Debian: sudo apt-get install python3-venv" >&2
-        exit 1
+    if ! "$1/bin/python" -m pip --version >/dev/null 2>&1; then
+        python=$(find_python) || exit 1
+        if ! $python -m venv --clear "$1" >/dev/null; then
+            rm -rf "$1"
+            echo "Python's venv is missing; on Debian: sudo apt-get install python3-venv" >&2
+            exit 1
+        fi
     fi
     if ! "$1/bin/python" -m pip install -qq --disable-pip-version-check --editable "$2"; then
         echo "Installing failed, as said above; the packages come over the network." >&2
