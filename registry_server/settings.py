@@ -67,8 +67,10 @@ def _check_host_and_port(listen: str) -> None:
         raise SettingsError(f"listen: {listen!r} is neither HOST:PORT nor unix:PATH.")
     if host == "localhost":
         return
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
     try:
-        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        bracketed = host.startswith("[") and host.endswith("]")
+        address = ipaddress.IPv6Address(host[1:-1]) if bracketed else ipaddress.IPv4Address(host)
     except ValueError:
         raise SettingsError(
             f"listen: the host {host!r} is not an address; write 127.0.0.1, [::1] or localhost."
@@ -115,7 +117,8 @@ def read_settings(
     ]
     for setting in given:
         if setting.value is not None:
-            found[_known(setting)] = Setting(setting.name, _typed(setting), setting.source)
+            name = _known(setting)
+            found[name] = Setting(name, _typed(setting), setting.source)
     try:
         values: dict[str, Any] = {name: setting.value for name, setting in found.items()}
         settings = Settings(**values)
@@ -162,12 +165,12 @@ def _typed(setting: Setting) -> object:
             return float(value)
         except ValueError:
             pass
-    elif isinstance(value, (str, Path)) and str(value) and "://" not in str(value):
+    elif wanted is not float and isinstance(value, (str, Path)) and str(value):
+        if wanted is Path and "://" in str(value):
+            raise SettingsError(
+                f"{setting.source}: {setting.name} wants the path of an SQLite file; "
+                f"{str(value).partition('://')[0]} databases are not served yet."
+            )
         return wanted(value)
-    if wanted is Path and isinstance(value, str) and "://" in value:
-        raise SettingsError(
-            f"{setting.source}: {setting.name} wants the path of an SQLite file; "
-            f"{value.partition('://')[0]} databases are not served yet."
-        )
     kind = {str: "a text", Path: "a path", float: "a number"}[wanted]
     raise SettingsError(f"{setting.source}: {setting.name} wants {kind}, not {value!r}.")

@@ -9,7 +9,7 @@ from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 
 from worker_client import _calls
 from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
-from worker_client._errors import RegistryError, error_of_call
+from worker_client._errors import RegistryDefect, RegistryError, error_of_call
 from worker_client._values import Genre, GenrePage, Resolution, ResolvedTags, TagSet
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class AsyncGenreRegistryClient:
                 target=self.target,
                 is_connected=lambda: channel.get_state() is grpc.ChannelConnectivity.READY,
             ) from failure
+        if reply is None:  # so grpc.aio says that the bytes are no message
+            raise RegistryDefect(f"What answered at {self.target} is no registry.")
         return call.meaning(reply)
 
     def _open(self) -> "tuple[grpc.aio.Channel, GenreRegistryAsyncStub]":

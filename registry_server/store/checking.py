@@ -11,7 +11,8 @@ from registry_server.store import genres, schema
 from registry_server.store.engines import inspecting_engine
 from registry_server.store.failures import DatabaseMissing, DatabaseNewer, at_the_desk
 from registry_server.store.migrating import check_ours, migration_of
-from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.identity import Spelling, pinned_key
+from registry_server.vocabulary.refusals import InvalidName
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def check(path: Path) -> Report:
                 (f"migration {migration}; genre-registry migrate brings it to {schema.HEAD}",), ()
             )
         faults = tuple(_damage(connection)) or tuple(_untruths(connection))
-        return Report(tuple(_facts(connection)), faults)
+        return Report(() if faults else tuple(_facts(connection)), faults)
 
 
 def _facts(connection: Connection) -> Iterator[str]:
@@ -73,7 +74,10 @@ def _untruths(connection: Connection) -> Iterator[str]:
         schema.change.c,
         schema.registry.c,
     )
-    stored = connection.execute(select(registry.revision, registry.genre_id_last)).one()
+    stored = connection.execute(select(registry.revision, registry.genre_id_last)).one_or_none()
+    if stored is None:
+        yield "the registry's own row is missing: its revision and incarnation are lost"
+        return
     newest = connection.execute(
         select(func.count(), func.coalesce(func.max(change.revision), 0)).select_from(schema.change)
     ).one()
@@ -100,8 +104,16 @@ def _untruths(connection: Connection) -> Iterator[str]:
     for (genre_id,) in connection.execute(unlogged):
         yield f"genre {genre_id} has a revision that the journal does not know"
     for key, text in connection.execute(select(spelling.lookup_key, spelling.text)):
-        if Spelling.of(text).fold != key:
+        if key not in _keys_of(text):
             yield f"the spelling {text!r} is kept under the key {key!r}, which is not its own"
+
+
+def _keys_of(text: str) -> tuple[str, ...]:
+    try:
+        spelling = Spelling.of(text)
+    except InvalidName:
+        return ()
+    return spelling.fold, pinned_key(spelling.strict)
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -46,8 +46,13 @@ def reading_engine(path: Path) -> Engine:
 
 
 def inspecting_engine(path: Path) -> Engine:
-    """Return an engine that can't write, for looking at a file that a server may be serving."""
-    return _engine(path, "ro", _READER, begin="BEGIN", poolclass=NullPool)
+    """
+    Return an engine for looking at a file that a server may be serving, or another
+    application's. It leaves nothing behind: where no WAL lies beside the file nobody has it
+    open, and it is read as if it could not change.
+    """
+    mode = "ro" if path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
+    return _engine(path, mode, _READER, begin="BEGIN", poolclass=NullPool)
 
 
 def _engine(path: Path, mode: str, pragmas: dict[str, Any], *, begin: str, **pool: Any) -> Engine:

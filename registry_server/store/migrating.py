@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, inspect, select, update
+from sqlalchemy import Connection, delete, insert, inspect, select, update
 
 from registry_server.store import schema
 from registry_server.store.failures import DatabaseForeign, DatabaseNewer
-from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
+from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling, pinned_key
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -79,8 +79,7 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
     """
     Compute the keys anew if a newer version of the rules, or of Unicode, asks for it.
 
-    Two genres whose keys have become one stay apart: the younger keeps its old key,
-    which no spelling of today leads to, and is reported.
+    Two genres whose keys have become one stay apart: the younger is pinned, and reported.
     """
     stored = connection.execute(
         select(schema.registry.c.key_version, schema.registry.c.unicode_version)
@@ -93,23 +92,29 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
     done = [f"keys: from version {stored[0]} on Unicode {stored[1]} to {ours[0]} on {ours[1]}"]
     table = schema.spelling
     rows = connection.execute(
-        select(table.c.lookup_key, table.c.strict_key, table.c.text).order_by(table.c.genre_id)
+        select(table.c.lookup_key, table.c.strict_key, table.c.text, table.c.genre_id).order_by(
+            table.c.genre_id
+        )
     ).all()
-    taken = {row.lookup_key for row in rows}
+    holders: dict[str, str] = {}
+    keyed = []
     for row in rows:
         spelling = Spelling.of(row.text)
         key = spelling.fold
-        if key != row.lookup_key and key in taken:
-            done.append(f"keys: {row.text!r} now reads as another genre, and was kept apart")
-            key = row.lookup_key
-        if (key, spelling.strict) == (row.lookup_key, row.strict_key):
-            continue
-        taken.add(key)
-        connection.execute(
-            update(table)
-            .where(table.c.lookup_key == row.lookup_key)
-            .values(lookup_key=key, strict_key=spelling.strict)
-        )
+        if key in holders:
+            done.append(
+                f"keys: {row.text!r} now reads as {holders[key]!r}, another genre, "
+                "and was kept apart from it"
+            )
+            key = pinned_key(spelling.strict)
+        holders[key] = row.text
+        if (key, spelling.strict) != (row.lookup_key, row.strict_key):
+            keyed.append((row.lookup_key, key, spelling.strict, row.text, row.genre_id))
+    # All out, then all in: a key may be given up by one and taken by the next.
+    for old, *_ in keyed:
+        connection.execute(delete(table).where(table.c.lookup_key == old))
+    for _, *values in keyed:
+        connection.execute(insert(table).values(tuple(values)))
     connection.execute(
         update(schema.registry).values(key_version=KEY_VERSION, unicode_version=UNICODE_VERSION)
     )

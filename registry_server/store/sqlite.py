@@ -11,10 +11,15 @@ from typing import TypeVar, TypeVarTuple, Unpack
 from sqlalchemy import Connection, Engine
 
 from registry_server.store import genres as queries
-from registry_server.store.engines import READERS, reading_engine, writing_engine
+from registry_server.store.engines import (
+    READERS,
+    inspecting_engine,
+    reading_engine,
+    writing_engine,
+)
 from registry_server.store.failures import DatabaseHeld, at_the_desk, translated
 from registry_server.store.lock import Held, exclusive_lock
-from registry_server.store.migrating import migrate
+from registry_server.store.migrating import check_ours, migrate
 from registry_server.vocabulary.genre import Claim, Genre, GenrePage, Granted, RegistryState
 from registry_server.vocabulary.refusals import StorageFailed
 
@@ -130,6 +135,7 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
         DatabaseUnusable: it can't be opened or migrated.
     """
     with at_the_desk(path):
+        _refuse_foreign(path)
         connection = writing_engine(path).connect()
         try:
             migrated = migrate(connection, path)
@@ -139,6 +145,15 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
             connection.close()
             raise
         return connection, migrated
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Look before opening to write, which alone would turn another application's file to WAL."""
+    if path.exists():
+        engine = inspecting_engine(path)
+        with engine.begin() as connection:
+            check_ours(connection, path)
+        engine.dispose()
 
 
 def close_writer(connection: Connection) -> None:

@@ -149,6 +149,15 @@ def fold_key(strict: str) -> str:
     return text
 
 
+PIN = "\x1f"
+"""What a pinned key begins with: no name has it inside, so no other key does."""
+
+
+def pinned_key(strict: str) -> str:
+    """Return the key of a spelling that is kept apart from those that share its fold key."""
+    return PIN + strict
+
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # What may be trimmed off a name: white space, controls, and invisible characters
