@@ -10,7 +10,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -20,7 +19,7 @@ from registry_server.registry import Registry
 from registry_server.settings import Settings
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
-from registry_server.transport.calls import generic_handler
+from registry_server.transport.calls import Door, generic_handler
 from registry_server.transport.servicer import SERVICE, GenreRegistryServicer
 
 log = logging.getLogger(__name__)
@@ -38,6 +37,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 SOCKET_MODE = 0o660
+ANSWERS_S = 0.2
+"""How long the last answers may take to leave at a shutdown."""
 
 
 class AddressTaken(Exception):
@@ -46,30 +47,6 @@ class AddressTaken(Exception):
 
 class StorageGone(Exception):
     """The storage failed while serving; start afresh."""
-
-
-class Health(health.aio.HealthServicer):  # type: ignore[misc]  # ships no types
-    """`grpc.health.v1`, whose watchers are let go when the server stops."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._watching: set[asyncio.Task[None]] = set()
-
-    async def Watch(self, request: Any, context: Any) -> None:
-        task = asyncio.ensure_future(super().Watch(request, context))
-        self._watching.add(task)
-        try:
-            await asyncio.wait({task})
-        finally:
-            self._watching.discard(task)
-            task.cancel()
-
-    async def stop(self) -> None:
-        """Say NOT_SERVING for good, then end the watches: they would hold the shutdown up."""
-        await self.enter_graceful_shutdown()
-        await asyncio.sleep(0)  # lets the watchers send it
-        for task in list(self._watching):
-            task.cancel()
 
 
 async def serve(settings: Settings) -> None:
@@ -123,8 +100,10 @@ async def serve(settings: Settings) -> None:
 async def _listening(settings: Settings, registry: Registry) -> AsyncIterator[str]:
     """Serve *registry* at the settings' address, which is given; drain on leaving."""
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers((generic_handler(SERVICE, GenreRegistryServicer(registry)),))
-    healthy = Health()
+    door = Door()
+    servicer = GenreRegistryServicer(registry)
+    server.add_generic_rpc_handlers((generic_handler(SERVICE, servicer, door),))
+    healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection(
         [SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME], server
@@ -136,9 +115,11 @@ async def _listening(settings: Settings, registry: Registry) -> AsyncIterator[st
         try:
             yield address
         finally:
-            await healthy.stop()
-            await server.stop(settings.shutdown_grace_s)
+            await healthy.enter_graceful_shutdown()
+            await door.close(settings.shutdown_grace_s)
             await registry.close()
+            # What is still open are streams, of health or reflection, and answers on their way.
+            await server.stop(ANSWERS_S)
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def check(settings_file: Path | None, **flags: object) -> None:
     if report.faults:
         click.echo("Stop the server, keep a copy of the file, and restore a backup.", err=True)
         sys.exit(EXIT_UNSOUND)
-    click.echo("sound")
+    click.echo("sound" if report.judged else "not judged")
 
 
 @main.command("settings")

@@ -163,7 +163,7 @@ def _typed(setting: Setting) -> object:
     if wanted is float and not isinstance(value, bool) and isinstance(value, (int, float, str)):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     elif wanted is not float and isinstance(value, (str, Path)) and str(value):
         if wanted is Path and "://" in str(value):

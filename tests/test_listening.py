@@ -2,6 +2,7 @@
 
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -181,3 +182,39 @@ def test_a_database_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert refused.returncode == 74
     assert f"File exists: {tmp_path / 'file'}" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_a_graceful_restart_fails_no_call(
+    server: Server, start_server: StartServer, database: Path
+) -> None:
+    """Callers who come while it stops are told when to come back, and their clients do."""
+    stop_calling, warm = threading.Event(), threading.Semaphore(0)
+    acknowledged: list[str] = []
+
+    def call(worker: int) -> None:
+        with GenreRegistryClient(server.target) as registry:
+            n = 0
+            while not stop_calling.is_set():
+                acknowledged.append(registry.get_or_create(f"worker {worker} {n}").genre.name)
+                n += 1
+                if n == 20:
+                    warm.release()
+
+    with ThreadPoolExecutor(8) as pool:
+        callers = [pool.submit(call, worker) for worker in range(8)]
+        try:
+            for _ in callers:
+                assert warm.acquire(timeout=ENDING_S)
+            assert server.stop() == 0
+            again = start_server(server.target)
+            before = len(acknowledged)
+            with GenreRegistryClient(again.target) as registry:
+                registry.get_or_create("it is back", deadline_s=ENDING_S)
+        finally:
+            stop_calling.set()
+        for caller in callers:
+            caller.result(ENDING_S)
+
+    with GenreRegistryClient(again.target) as registry:
+        assert set(acknowledged) <= {genre.name for genre in registry.list_genres()}
+    assert len(acknowledged) >= before >= 160

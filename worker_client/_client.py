@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
 from types import TracebackType
@@ -148,8 +149,8 @@ class GenreRegistryClient:
         """Close the connection; a later call opens a new one."""
         with self._opening:
             opened, self._opened = self._opened, None
-        if opened is not None and opened[0] == os.getpid():
-            opened[1].close()
+        if opened is not None:
+            _close_own(opened[0], opened[1])
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +182,14 @@ class GenreRegistryClient:
                 if opened is None or opened[0] != os.getpid():
                     channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
                     opened = self._opened = (os.getpid(), channel, GenreRegistryStub(channel))
+                    # Before the interpreter ends: gRPC's threads can't end after it.
+                    weakref.finalize(self, _close_own, os.getpid(), channel)
         return opened[1], opened[2]
+
+
+def _close_own(pid: int, channel: grpc.Channel) -> None:
+    if pid == os.getpid():
+        channel.close()
 
 
 def _is_connected(channel: grpc.Channel) -> bool:

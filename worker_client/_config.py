@@ -58,8 +58,9 @@ _SERVICE_CONFIG = {
             },
         }
     ],
-    # Failing calls use tokens up, and below half there are no retries.
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    # Failing calls use tokens up, and below half there are no retries: a restart may fail the
+    # calls of some fifty threads at once, and a server that goes on failing is left alone.
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 1},
 }
 
 CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (

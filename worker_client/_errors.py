@@ -143,7 +143,10 @@ def error_of_call(
             f"The registry at {target} could not be reached within the deadline. "
             "Is genre-registry serve running there?"
         )
-    status = rpc_status.from_call(failure)
+    try:
+        status = rpc_status.from_call(failure)
+    except ValueError:  # something between us and the registry changed the one, not the other
+        status = None
     if status is None:
         status = status_pb2.Status(code=code.value[0], message=details)
     error = error_of_status(status)

@@ -17,10 +17,11 @@ from registry_server.vocabulary.refusals import InvalidName
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check saw: facts, and what is wrong; nothing wrong is sound."""
+    """What a check saw: facts, and faults. `judged` is False where there was nothing to judge."""
 
     facts: tuple[str, ...]
-    faults: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+    judged: bool = True
 
 
 def check(path: Path) -> Report:
@@ -38,16 +39,18 @@ def check(path: Path) -> Report:
         connection = stack.enter_context(engine.begin())
         check_ours(connection, path)
         migration = migration_of(connection)
-        if migration is None:
-            return Report((f"{path} is empty; genre-registry serve sets it up",), ())
-        if migration > schema.HEAD:
+        if migration is not None and migration > schema.HEAD:
             raise DatabaseNewer(path, f"migration {migration}")
+        if damage := tuple(_damage(connection)):
+            return Report((), damage)
+        if migration is None:
+            return Report(("empty; genre-registry serve sets it up",), judged=False)
         if migration != schema.HEAD:
-            return Report(
-                (f"migration {migration}; genre-registry migrate brings it to {schema.HEAD}",), ()
-            )
-        faults = tuple(_damage(connection)) or tuple(_untruths(connection))
-        return Report(() if faults else tuple(_facts(connection)), faults)
+            advice = f"genre-registry migrate brings it to {schema.HEAD}; check it then"
+            return Report((f"undamaged, at migration {migration}", advice), judged=False)
+        if untruths := tuple(_untruths(connection)):
+            return Report((), untruths)
+        return Report(tuple(_facts(connection)))
 
 
 def _facts(connection: Connection) -> Iterator[str]:
@@ -89,9 +92,7 @@ def _untruths(connection: Connection) -> Iterator[str]:
     id_newest = connection.execute(select(func.coalesce(func.max(genre.id), 0))).scalar_one()
     if id_newest > stored.genre_id_last:
         yield f"genre {id_newest} has an id that was not given out yet"
-    nameless = select(genre.id).where(
-        not_(select(spelling.lookup_key).where(spelling.genre_id == genre.id).exists())
-    )
+    nameless = select(genre.id).where(genre.id.not_in(select(spelling.genre_id)))
     for (genre_id,) in connection.execute(nameless):
         yield f"genre {genre_id} is reached by no spelling"
     unlogged = select(genre.id).where(
@@ -103,17 +104,17 @@ def _untruths(connection: Connection) -> Iterator[str]:
     )
     for (genre_id,) in connection.execute(unlogged):
         yield f"genre {genre_id} has a revision that the journal does not know"
-    for key, text in connection.execute(select(spelling.lookup_key, spelling.text)):
-        if key not in _keys_of(text):
+    stored_keys = select(spelling.lookup_key, spelling.strict_key, spelling.text)
+    for key, strict, text in connection.execute(stored_keys):
+        try:
+            own = Spelling.of(text)
+        except InvalidName as refusal:
+            yield f"the spelling {text!r} can be no name: {refusal}"
+            continue
+        if key != own.fold and not key.startswith(pinned_key(own.strict)):
             yield f"the spelling {text!r} is kept under the key {key!r}, which is not its own"
-
-
-def _keys_of(text: str) -> tuple[str, ...]:
-    try:
-        spelling = Spelling.of(text)
-    except InvalidName:
-        return ()
-    return spelling.fold, pinned_key(spelling.strict)
+        elif strict != own.strict:
+            yield f"the spelling {text!r} has the strict key {strict!r}, which is not its own"
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -6,8 +6,15 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, inspect, select, update
 
 from registry_server.store import schema
-from registry_server.store.failures import DatabaseForeign, DatabaseNewer
-from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling, pinned_key
+from registry_server.store.failures import DatabaseFailed, DatabaseForeign, DatabaseNewer
+from registry_server.vocabulary.identity import (
+    KEY_VERSION,
+    PIN,
+    UNICODE_VERSION,
+    Spelling,
+    pinned_key,
+)
+from registry_server.vocabulary.refusals import InvalidName
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -83,7 +90,14 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
     """
     stored = connection.execute(
         select(schema.registry.c.key_version, schema.registry.c.unicode_version)
-    ).one()
+    ).one_or_none()
+    if stored is None:
+        raise DatabaseFailed(
+            path,
+            ValueError(
+                "it lacks the row that says which registry it is. Keep a copy, restore a backup"
+            ),
+        )
     ours = (KEY_VERSION, UNICODE_VERSION)
     if _rank(*stored) == _rank(*ours):
         return []
@@ -99,7 +113,12 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
     holders: dict[str, str] = {}
     keyed = []
     for row in rows:
-        spelling = Spelling.of(row.text)
+        try:
+            spelling = Spelling.of(row.text)
+        except InvalidName as refusal:
+            done.append(f"keys: {row.text!r} was left as it was: {refusal}")
+            holders[row.lookup_key] = row.text
+            continue
         key = spelling.fold
         if key in holders:
             done.append(
@@ -107,6 +126,8 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
                 "and was kept apart from it"
             )
             key = pinned_key(spelling.strict)
+            if key in holders:  # two of one strict key, which no rule of today tells apart
+                key = pinned_key(f"{spelling.strict}{PIN}{row.genre_id}")
         holders[key] = row.text
         if (key, spelling.strict) != (row.lookup_key, row.strict_key):
             keyed.append((row.lookup_key, key, spelling.strict, row.text, row.genre_id))

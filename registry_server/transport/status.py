@@ -8,7 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from registry_server.vocabulary import refusals
-from registry_server.vocabulary.refusals import InvalidRequest, Overloaded, RegistryError
+from registry_server.vocabulary.refusals import InvalidRequest, RegistryError, TryLater
 
 DOMAIN = "genre-registry"
 """The `ErrorInfo.domain` of every refusal."""
@@ -52,7 +52,7 @@ def status_of(refusal: RegistryError, *, field: str | None = None) -> status_pb2
             reason=refusal.reason,
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-    if isinstance(refusal, Overloaded):
+    if isinstance(refusal, TryLater):
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(_milliseconds(refusal))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
@@ -61,7 +61,7 @@ def status_of(refusal: RegistryError, *, field: str | None = None) -> status_pb2
 
 def pushback_of(refusal: RegistryError) -> tuple[tuple[str, str], ...]:
     """Return the trailing metadata that tells gRPC's own retries when to come back."""
-    if isinstance(refusal, Overloaded):
+    if isinstance(refusal, TryLater):
         return (("grpc-retry-pushback-ms", str(_milliseconds(refusal))),)
     return ()
 
@@ -86,5 +86,5 @@ def _status(code: StatusCode, message: str, details: list[Message]) -> status_pb
     return status
 
 
-def _milliseconds(refusal: Overloaded) -> int:
+def _milliseconds(refusal: TryLater) -> int:
     return round(refusal.retry_after_s * 1000)

@@ -10,8 +10,10 @@ The error family: everything the registry answers instead of a genre.
     │   ├── PageSizeNegative, PageTokenInvalid
     │   └── MessageMalformed
     ├── GenreNotFound
-    ├── Overloaded, ShuttingDown, DeadlinePassed
-    └── StorageFull, StorageFailed
+    ├── TryLater                says when
+    │   └── Overloaded, ShuttingDown, StorageFailed
+    ├── DeadlinePassed
+    └── StorageFull
 
 `reason` is part of the contract and never changes; the message is for people.
 """
@@ -25,6 +27,8 @@ BATCH_SIZE_MAX = 1000
 """Most names, ids or tag sets in one request."""
 REQUEST_ID_LENGTH_MAX = 64
 """Most characters in a request id."""
+RESTART_S = 1.0
+"""How soon a stopped server may be back; callers are told not to knock before."""
 SHOWN_LENGTH_MAX = 60
 """Most characters of a caller's text that a message repeats."""
 
@@ -159,21 +163,31 @@ class GenreNotFound(RegistryError):
         return cls(f"No genre is named {shown(name)}.", name=name)
 
 
-class Overloaded(RegistryError):
-    """Too many calls wait; come back after *retry_after_s* seconds."""
+class TryLater(RegistryError):
+    """Nothing was wrong with the call; come back after *retry_after_s* seconds."""
 
-    reason = "OVERLOADED"
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("Too many calls are waiting; try again shortly.")
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
-class ShuttingDown(RegistryError):
+class Overloaded(TryLater):
+    reason = "OVERLOADED"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(
+            "Too many calls are waiting; try again shortly.", retry_after_s=retry_after_s
+        )
+
+
+class ShuttingDown(TryLater):
     reason = "SHUTTING_DOWN"
 
     def __init__(self) -> None:
-        super().__init__("The registry is shutting down; nothing was written for this call.")
+        super().__init__(
+            "The registry is shutting down; nothing was written for this call.",
+            retry_after_s=RESTART_S,
+        )
 
 
 class DeadlinePassed(RegistryError):
@@ -190,8 +204,11 @@ class StorageFull(RegistryError):
         super().__init__("The disk is full: known genres are still answered, new ones are not.")
 
 
-class StorageFailed(RegistryError):
+class StorageFailed(TryLater):
     reason = "STORAGE_FAILED"
 
     def __init__(self) -> None:
-        super().__init__("The registry's storage failed; it stops, to be started afresh.")
+        super().__init__(
+            "The registry's storage failed; it stops, to be started afresh.",
+            retry_after_s=RESTART_S,
+        )

@@ -21,7 +21,7 @@ from registry_server.vocabulary.identity import Spelling, trimmed
 from registry_server.vocabulary.refusals import NAME_LENGTH_MAX, InvalidName
 
 PARTS_MAX = 100
-"""Most parts that one tag set may have; the first beyond is reported, the rest left out."""
+"""Most parts of one tag set that are looked at; the first beyond is reported."""
 TOO_MANY_PARTS = "TOO_MANY_PARTS"
 
 
@@ -69,8 +69,8 @@ def split(values: Sequence[str]) -> Split:
     """
     parts: dict[str, Part] = {}
     dropped: list[Dropped] = []
-    for text, rule in _pieces(values):
-        if len(parts) + len(dropped) == PARTS_MAX:
+    for at, (text, rule) in enumerate(_pieces(values)):
+        if at == PARTS_MAX:
             dropped.append(Dropped(text[:NAME_LENGTH_MAX], TOO_MANY_PARTS))
             break
         try:

@@ -1,0 +1,140 @@
+"""The walls between the rooms: imports point one way, and what is heavy loads late."""
+
+import ast
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import worker_client
+
+ROOT = Path(__file__).parent.parent
+
+VOCABULARY = ("registry_server.vocabulary",)
+CORE = (
+    *("registry_server.registry", "registry_server.hot_cache", "registry_server.rounds"),
+    "registry_server.page_token",
+)
+BELOW_THE_APP = (
+    *("registry_server.settings", "registry_server.logs", "registry_server.store"),
+    *("registry_server.transport", *CORE, *VOCABULARY),
+)
+WIRE = ("grpc", "grpc_status", "google", "genre_registry")
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "registry_server/vocabulary": VOCABULARY,
+    "registry_server/registry.py": (*CORE, *VOCABULARY),
+    "registry_server/hot_cache.py": VOCABULARY,
+    "registry_server/rounds.py": VOCABULARY,
+    "registry_server/page_token.py": VOCABULARY,
+    "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),
+    "registry_server/transport": ("registry_server.transport", *CORE, *VOCABULARY, *WIRE),
+    "registry_server/settings.py": (),
+    "registry_server/logs.py": (),
+    "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
+    "registry_server/cli.py": ("registry_server", "click"),
+    "registry_server/__init__.py": (),
+    "worker_client": ("worker_client", *WIRE, "click", "mutagen", "tqdm"),
+}
+"""Each room, and what it may import besides the standard library."""
+
+
+def files_of(room: str) -> list[Path]:
+    path = ROOT / room
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def imports_of(room: str) -> set[str]:
+    """Return the full name of everything that *room*, a folder or a file, imports anywhere."""
+    names = set()
+    for path in files_of(room):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative imports hide which wall they cross"
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def is_in(name: str, places: tuple[str, ...]) -> bool:
+    return any(name == place or name.startswith(place + ".") for place in places)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    """Wire and database stay in rooms of their own; server and client share only the contract."""
+    standard = tuple(sys.stdlib_module_names)
+
+    imported = imports_of(room)
+
+    assert imported or room.endswith("__init__.py")
+    assert {name for name in imported if not is_in(name, (*standard, *MAY_IMPORT[room]))} == set()
+
+
+def test_every_module_is_in_a_room() -> None:
+    """A new module is put behind a wall when it is made."""
+    walled = {path for room in MAY_IMPORT for path in files_of(room)}
+
+    assert {*files_of("registry_server"), *files_of("worker_client")} - walled == set()
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the packages that a fresh Python has loaded after *statement*."""
+    report = "import json, sys; print(json.dumps([name.split('.')[0] for name in sys.modules]))"
+    printed = subprocess.run(
+        [sys.executable, "-c", f"{statement}\n{report}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    return set(json.loads(printed))
+
+
+@pytest.mark.parametrize(
+    ("statement", "needed", "unwanted"),
+    [
+        ("import worker_client.scan.reading", "mutagen", "grpc"),
+        ("import worker_client.cli", "click", "grpc"),
+        ("import worker_client.cli", "click", "mutagen"),
+        ("from worker_client import TagSet", "worker_client", "grpc"),
+        ("import registry_server.app", "sqlalchemy", "alembic"),
+        ("import registry_server.cli", "sqlalchemy", "alembic"),
+        ("import registry_server.cli", "sqlalchemy", "grpc"),
+    ],
+)
+def test_what_is_heavy_is_loaded_late(statement: str, needed: str, unwanted: str) -> None:
+    """Processes that read tags do without gRPC's 21 MiB, a plain start without Alembic's 11."""
+    loaded = loaded_by(statement)
+
+    assert needed in loaded
+    assert unwanted not in loaded
+
+
+@pytest.mark.parametrize("name", worker_client.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    """What `__all__` promises can be imported."""
+    assert getattr(worker_client, name) is not None
+
+
+def test_no_public_class_is_missing_from_all() -> None:
+    """A class that callers meet is one that they can name."""
+    homes = [
+        import_module(f"worker_client.{home}")
+        for home in ("_values", "_config", "_errors", "_client", "_aio")
+    ]
+    classes = {
+        name
+        for home in homes
+        for name, value in vars(home).items()
+        if isinstance(value, type) and value.__module__ == home.__name__
+    }
+
+    assert {name for name in classes if not name.startswith("_")} - {
+        *worker_client.__all__
+    } == set()
+    assert sorted(worker_client.__all__) == sorted(set(worker_client.__all__))

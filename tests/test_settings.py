@@ -1,0 +1,225 @@
+"""Settings: where each comes from, which are refused, and that the refusal helps."""
+
+from pathlib import Path
+
+import pytest
+from conftest import run
+
+from registry_server.settings import (
+    LISTEN_DEFAULT,
+    Settings,
+    SettingsError,
+    read_settings,
+    state_directory,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test's settings file goes; nothing is there yet."""
+    return tmp_path / "settings.toml"
+
+
+def values_of(
+    file: Path | None = None, environment: dict[str, str] | None = None, **flags: object
+) -> dict[str, tuple[object, str]]:
+    """Return each setting in force with its source; the settings themselves must agree."""
+    settings, found = read_settings(file, environment or {}, flags)
+    assert {each.name: each.value for each in found} == vars(settings)
+    return {each.name: (each.value, each.source) for each in found}
+
+
+def listening(listen: object) -> Settings:
+    return read_settings(None, {}, {"listen": listen})[0]
+
+
+def test_without_any_settings_the_defaults_are_in_force() -> None:
+    """A registry needs no settings: loopback, and a file among the user's own."""
+    found = values_of(environment={"STATE_DIRECTORY": "/var/lib/genres"})
+
+    assert found == {
+        "listen": (LISTEN_DEFAULT, "default"),
+        "database": (Path("/var/lib/genres/registry.db"), "default"),
+        "shutdown_grace_s": (5.0, "default"),
+    }
+
+
+def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> None:
+    """Each setting is in force as its strongest source has it, and says which that is."""
+    file.write_text('listen = "127.0.0.1:1"\ndatabase = "file.db"\nshutdown_grace_s = 1\n')
+    environment = {"GENRE_REGISTRY_LISTEN": "127.0.0.1:2", "GENRE_REGISTRY_DATABASE": "env.db"}
+
+    assert values_of(file, environment, listen="127.0.0.1:3", database=None) == {
+        "listen": ("127.0.0.1:3", "--listen"),
+        "database": (Path("env.db"), "GENRE_REGISTRY_DATABASE"),
+        "shutdown_grace_s": (1.0, str(file)),
+    }
+
+
+def test_numbers_are_read_from_the_environment_as_from_the_file(file: Path) -> None:
+    """The environment holds only text; what it says is typed all the same."""
+    file.write_text("shutdown_grace_s = 2.5\n")
+
+    from_file = values_of(file)["shutdown_grace_s"]
+    from_environment = values_of(environment={"GENRE_REGISTRY_SHUTDOWN_GRACE_S": "2.5"})
+
+    assert from_file == (2.5, str(file))
+    assert from_environment["shutdown_grace_s"] == (2.5, "GENRE_REGISTRY_SHUTDOWN_GRACE_S")
+
+
+def test_the_rest_of_the_environment_is_not_ours() -> None:
+    """Only the prefix makes a variable a setting, and the file's own name is none."""
+    found = values_of(environment={"LISTEN": "x", "GENRE_REGISTRY_SETTINGS": "settings.toml"})
+
+    assert found["listen"] == (LISTEN_DEFAULT, "default")
+
+
+def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
+    """A misspelt setting is an error that names what there is, not a silent default."""
+    file.write_text('lissen = "127.0.0.1:1"\n')
+
+    with pytest.raises(SettingsError) as in_file:
+        values_of(file)
+    with pytest.raises(SettingsError) as in_environment:
+        values_of(environment={"GENRE_REGISTRY_LISTEN_ON": "127.0.0.1:1"})
+
+    allowed = "there are listen, database, shutdown_grace_s."
+    assert str(in_file.value) == f"{file}: there is no setting 'lissen'; {allowed}"
+    assert str(in_environment.value) == (
+        f"GENRE_REGISTRY_LISTEN_ON: there is no setting 'listen_on'; {allowed}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("listen = 50051", "listen wants a text, not 50051"),
+        ('listen = ""', "listen wants a text, not ''"),
+        ('listen = ["127.0.0.1:1"]', "listen wants a text"),
+        ("database = 1", "database wants a path, not 1"),
+        ('database = "postgresql://db/genres"', "postgresql databases are not served yet"),
+        ('shutdown_grace_s = "soon"', "shutdown_grace_s wants a number, not 'soon'"),
+        ("shutdown_grace_s = true", "shutdown_grace_s wants a number, not True"),
+        ("shutdown_grace_s = -1", "0 to 3600 seconds"),
+        ("shutdown_grace_s = 3601", "0 to 3600 seconds"),
+        ("shutdown_grace_s = nan", "0 to 3600 seconds"),
+        ("[listen]\nport = 1", "listen wants a text"),
+        ("listen 127.0.0.1:1", "is not TOML"),
+        ('listen = "\udcff"', "is not TOML"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_source_and_kind(file: Path, line: str, complaint: str) -> None:
+    """The message names the file, the setting and what is wanted."""
+    file.write_bytes(line.encode("utf-8", "surrogateescape"))
+
+    with pytest.raises(SettingsError) as refused:
+        values_of(file)
+
+    assert str(refused.value).startswith(f"{file}: ")
+    assert complaint in str(refused.value)
+
+
+def test_a_settings_file_that_is_not_there_is_an_error(file: Path) -> None:
+    """A named file is meant to be read."""
+    with pytest.raises(SettingsError, match="No such file"):
+        values_of(file)
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        *("127.0.0.1:0", "127.0.0.1:65535", "127.8.8.8:50051", "localhost:50051", "[::1]:0"),
+        *("unix:/run/genres.sock", "unix:genres.sock", "unix:///run/genres.sock"),
+    ],
+)
+def test_loopback_and_unix_sockets_are_listened_on(listen: str) -> None:
+    """Only this machine, and the containers that share a socket, can call there."""
+    assert listening(listen).listen == listen
+
+
+@pytest.mark.parametrize(
+    ("listen", "reason"),
+    [
+        ("0.0.0.0:50051", "beyond loopback"),
+        ("[::]:50051", "beyond loopback"),
+        ("192.168.1.2:50051", "beyond loopback"),
+        ("raspberrypi:50051", "is not an address"),
+        ("::1:50051", "write 127.0.0.1, [::1] or localhost"),
+        ("[127.0.0.1]:50051", "write 127.0.0.1, [::1] or localhost"),
+        ("127.0.0.1", "neither HOST:PORT nor unix:PATH"),
+        ("127.0.0.1:", "neither HOST:PORT nor unix:PATH"),
+        ("127.0.0.1:65536", "neither HOST:PORT nor unix:PATH"),
+        ("127.0.0.1:-1", "neither HOST:PORT nor unix:PATH"),
+        ("127.0.0.1:٣", "neither HOST:PORT nor unix:PATH"),
+        (":50051", "neither HOST:PORT nor unix:PATH"),
+        ("50051", "neither HOST:PORT nor unix:PATH"),
+        ("http://127.0.0.1:50051", "is not an address"),
+        ("unix:", "wants a path"),
+    ],
+)
+def test_other_listeners_are_refused_with_the_reason(listen: str, reason: str) -> None:
+    """Nobody serves a network unprotected by mistake, or wonders what a wrong form means."""
+    with pytest.raises(SettingsError) as refused:
+        listening(listen)
+
+    assert str(refused.value).startswith("--listen: ")
+    assert reason in str(refused.value)
+
+
+def test_the_unix_socket_has_a_path() -> None:
+    """TCP has none."""
+    assert listening("unix:/run/genres.sock").socket_path == Path("/run/genres.sock")
+    assert listening("127.0.0.1:0").socket_path is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "directory"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/a:/var/lib/b", "XDG_STATE_HOME": "/x"}, "/var/lib/a"),
+        ({"XDG_STATE_HOME": "/x"}, "/x/genre-registry"),
+        ({"XDG_STATE_HOME": ""}, "~/.local/state/genre-registry"),
+        ({}, "~/.local/state/genre-registry"),
+    ],
+)
+def test_the_state_directory_is_systemds_or_the_users(
+    environment: dict[str, str], directory: str
+) -> None:
+    """A service keeps its data where systemd says, a person's server at that person's home."""
+    assert state_directory(environment) == Path(directory).expanduser()
+
+
+def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
+    """An operator sees at once what is in force and which file or variable to change."""
+    file.write_text("shutdown_grace_s = 7\n")
+
+    printed = run(
+        *("genre-registry", "settings", "--settings", file, "--listen", "unix:/run/genres.sock"),
+        GENRE_REGISTRY_DATABASE="/srv/genres.db",
+    )
+
+    assert printed.returncode == 0
+    assert [line.split() for line in printed.stdout.splitlines()] == [
+        ["listen", "unix:/run/genres.sock", "(--listen)"],
+        ["database", "/srv/genres.db", "(GENRE_REGISTRY_DATABASE)"],
+        ["shutdown_grace_s", "7.0", f"({file})"],
+    ]
+
+
+def test_the_settings_file_can_be_named_by_the_environment(file: Path) -> None:
+    """A unit file sets one variable, and every command reads the same file."""
+    file.write_text('database = "/srv/genres.db"\n')
+
+    printed = run("genre-registry", "settings", GENRE_REGISTRY_SETTINGS=str(file))
+
+    assert f"/srv/genres.db  ({file})" in printed.stdout
+
+
+@pytest.mark.parametrize("command", ["settings", "serve", "migrate", "check"])
+def test_every_command_ends_with_78_on_a_wrong_setting(command: str) -> None:
+    """Scripts and systemd tell a wrong setting from every other failure."""
+    ended = run("genre-registry", command, GENRE_REGISTRY_LISTEN="0.0.0.0:50051")
+
+    assert ended.returncode == 78
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("genre-registry: GENRE_REGISTRY_LISTEN: listen: 0.0.0.0:50051")
+    assert "Traceback" not in ended.stderr
