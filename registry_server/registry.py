@@ -6,15 +6,15 @@ and looked up by key, then asked of a reader unless the cache holds every key, t
 claimed from the writer; both serve everything that waits in one round.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
 
 from registry_server.hot_cache import Known, Recent
+from registry_server.outcomes import Listing, Resolution, ResolvedPart, ResolvedTags
 from registry_server.page_token import PageToken
 from registry_server.rounds import Rounds
-from registry_server.vocabulary.genre import Claim, Genre, GenrePage, Granted
+from registry_server.storage import Store
+from registry_server.vocabulary.genre import Claim, Genre
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.refusals import (
     BATCH_SIZE_MAX,
@@ -28,7 +28,7 @@ from registry_server.vocabulary.refusals import (
     RequestIdTooLong,
     StorageFailed,
 )
-from registry_server.vocabulary.tags import Dropped, Rule, split
+from registry_server.vocabulary.tags import split
 
 HOT_SPELLINGS_MAX = 16_384
 """Spellings, and as many keys, in each generation of the hot cache: some 10 MiB at most."""
@@ -36,63 +36,6 @@ PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1000
 WAITING_CALLS_MAX = 1024
 """Calls that may wait for a reader, and for the writer, before others are refused."""
-
-
-class Store(Protocol):
-    """What the registry needs of a store. Every method may raise StorageFull or StorageFailed."""
-
-    async def all_keys(self, size_max: int) -> dict[str, Genre] | None:
-        """Return every key and the genre it reaches; None if there are more than *size_max*."""
-
-    async def find(self, keys: Collection[str]) -> dict[str, Genre]:
-        """Return the genres that *keys* reach, by key; a key that reaches none is left out."""
-
-    async def genres(self, ids: Collection[int]) -> dict[int, Genre]:
-        """Return the genres that have *ids*, by id; an id that none has is left out."""
-
-    async def page(self, after_id: int, size_max: int) -> GenrePage:
-        """Return the first *size_max* genres with an id above *after_id*."""
-
-    async def grant(self, claims: Sequence[Claim]) -> list[Granted]:
-        """
-        Create what *claims* name and nothing reaches, in one durable transaction, and
-        answer each in order. Writes nothing if all are reached.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """The genre that a name reaches, and whether this logical request created it."""
-
-    known: Known
-    created: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedPart:
-    """A part of a raw tag value, resolved."""
-
-    resolution: Resolution
-    spelling: Spelling
-    rule: Rule
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedTags:
-    """What one tag set came to."""
-
-    parts: tuple[ResolvedPart, ...]
-    dropped: tuple[Dropped, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A page of genres; `revision` is the one its first page was read at."""
-
-    genres: tuple[Genre, ...]
-    next_page_token: str
-    revision: int
-    incarnation: str
 
 
 class Registry:

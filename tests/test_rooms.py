@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 VOCABULARY = ("registry_server.vocabulary",)
 CORE = (
     *("registry_server.registry", "registry_server.hot_cache", "registry_server.rounds"),
-    "registry_server.page_token",
+    *("registry_server.page_token", "registry_server.outcomes", "registry_server.storage"),
 )
 BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
@@ -28,6 +28,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/vocabulary": VOCABULARY,
     "registry_server/registry.py": (*CORE, *VOCABULARY),
     "registry_server/hot_cache.py": VOCABULARY,
+    "registry_server/outcomes.py": ("registry_server.hot_cache", *VOCABULARY),
+    "registry_server/storage.py": VOCABULARY,
     "registry_server/rounds.py": VOCABULARY,
     "registry_server/page_token.py": VOCABULARY,
     "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),

@@ -29,7 +29,7 @@ Found = TypeVar("Found")
 
 class SqliteStore:
     """
-    Implements `registry_server.registry.Store`; `migrated` says what opening it changed.
+    Implements `registry_server.storage.Store`; `migrated` says what opening it changed.
 
     Whole queries go to a thread, one hop each: through aiosqlite, which hops for every
     step of a statement, a look-up took more than four times as long.

@@ -10,7 +10,7 @@ from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from registry_server.hot_cache import Known
-from registry_server.registry import Listing, Resolution, ResolvedTags
+from registry_server.outcomes import Listing, Resolution, ResolvedTags
 from registry_server.transport.status import status_of
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.refusals import GenreNotFound, InvalidName
