@@ -114,8 +114,8 @@ def migrate(settings_file: Path | None, **flags: object) -> None:
     settings, _ = _settings(settings_file, **flags)
     click.echo(f"database: {settings.database}")
     try:
-        with owned(settings.database):
-            writer, done = open_writer(settings.database)
+        with owned(settings.database) as path:
+            writer, done = open_writer(path)
             close_writer(writer)
     except DatabaseUnusable as error:
         _refuse(error, error.exit_code)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from registry_server.vocabulary.refusals import PageTokenInvalid
 
+INT64_MAX = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class PageToken:
@@ -33,7 +35,8 @@ class PageToken:
             token = cls(int(after_id), int(revision), incarnation)
         except (ValueError, binascii.Error):
             raise PageTokenInvalid from None
-        if str(token) != text:
+        in_range = 0 <= token.after_id <= INT64_MAX and 0 <= token.revision <= INT64_MAX
+        if str(token) != text or not in_range:
             raise PageTokenInvalid
         return token
 

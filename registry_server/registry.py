@@ -6,6 +6,7 @@ and looked up by key, then asked of a reader unless the cache holds every key, t
 claimed from the writer; both serve everything that waits in one round.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 
@@ -140,7 +141,10 @@ class Registry:
         """
         _check_batch(tag_sets, field="tag_sets")
         _check_request_id(request_id)
-        splits = [split(values) for values in tag_sets]
+        splits = []
+        for values in tag_sets:
+            splits.append(split(values))
+            await asyncio.sleep(0)  # other callers are not to wait for a thousand long tags
         reached = await self._reach(
             (part.spelling for each in splits for part in each.parts), request_id, deadline_s
         )

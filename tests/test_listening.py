@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import pytest
 from conftest import ENDING_S, Server, StartServer, run
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -27,6 +28,21 @@ def test_a_second_server_on_the_same_file_is_refused(server: Server) -> None:
     assert f"process {server.process.pid}" in second.stderr
     assert "--database" in second.stderr
     assert second.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_second_name_of_the_file_is_no_way_in(server: Server, tmp_path: Path, link: str) -> None:
+    """SQLite finds the WAL by name: two names would be two registries on one file."""
+    other = tmp_path / "another name.db"
+    getattr(other, link)(server.database)
+
+    second = run(
+        *("genre-registry", "serve", "--listen", "127.0.0.1:0"), *("--database", str(other))
+    )
+
+    assert second.returncode in (74, 75)
+    assert second.stderr.count("\n") == 1
+    other.unlink()
 
 
 def test_a_second_server_on_the_same_port_is_refused(server: Server, tmp_path: Path) -> None:

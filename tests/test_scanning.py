@@ -2,13 +2,15 @@
 
 import json
 import os
+import select
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Server, run
+from conftest import BIN, ENDING_S, Server, run
 from mutagen.apev2 import APEv2
 from mutagen.asf import ASF
 from mutagen.flac import FLAC
@@ -187,3 +189,46 @@ def test_an_empty_folder_is_scanned_at_once(server: Server, tmp_path: Path) -> N
 
     assert (code, lines) == (0, [])
     assert said.startswith("0 tracks")
+
+
+def test_a_pipe_is_not_waited_for(server: Server, tmp_path: Path) -> None:
+    """Only regular files are opened; a named pipe would hold the scan for ever."""
+    os.mkfifo(tmp_path / "pipe.mp3")
+
+    code, [line], _ = scan(server, tmp_path)
+
+    assert (code, line["error"]) == (1, "not a regular file")
+
+
+def test_an_output_that_cannot_be_written_is_named(server: Server, tmp_path: Path) -> None:
+    """A sentence, not a traceback."""
+    make_library(tmp_path / "music", 40)
+    for output, reason in (("/dev/full", "No space left"), ("/nowhere/out", "No such file")):
+        code, _, said = scan(server, tmp_path / "music", "--output", output)
+        assert code == 1
+        assert f"{output}: {reason}" in said
+        assert "Traceback" not in said
+
+
+def test_reading_processes_end_with_a_killed_scan(server: Server, tmp_path: Path) -> None:
+    """Whoever kills the scan is not left with its children."""
+    make_library(tmp_path / "music", 3000)
+    scanning = subprocess.Popen(
+        [BIN / "genrectl", "--target", server.target, "scan", tmp_path / "music"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert scanning.stdout is not None
+    assert scanning.stdout.readline()
+    children = Path(f"/proc/{scanning.pid}/task/{scanning.pid}/children").read_text().split()
+    assert len(children) >= 2
+    ends = [os.pidfd_open(int(child)) for child in children]
+
+    scanning.kill()
+
+    for end in ends:
+        readable, _, _ = select.select([end], [], [], ENDING_S)
+        assert readable, "a child outlived the scan"
+        os.close(end)
+    scanning.stdout.close()
+    scanning.wait()

@@ -102,7 +102,7 @@ def lookup_genre(name: str) -> Call[Genre]:
 
 
 def list_genres(page_size: int, page_token: str) -> Call[GenrePage]:
-    request = pb.ListGenresRequest(page_size=page_size, page_token=page_token)
+    request = pb.ListGenresRequest(page_size=page_size, page_token=_text(page_token, "page_token"))
     return Call("ListGenres", request, _read_s, _page)
 
 
@@ -120,7 +120,7 @@ def _batch_s(deadlines: Deadlines) -> float:
 
 def _id_of(request_id: str | None) -> str:
     """Return the id of a logical write; gRPC's retries repeat it, which keeps `created` true."""
-    return uuid.uuid4().hex if request_id is None else request_id
+    return uuid.uuid4().hex if request_id is None else _text(request_id, "request_id")
 
 
 def _text(text: str, field: str) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -153,22 +155,37 @@ def scan(options: dict[str, Any], folder: Path, jobs: int, output: Path) -> None
 
     from worker_client.scan.resolving import scan as scan_tracks
 
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, _end_in_order)
     paths = list(audio_files(folder))
-    with (
-        click.open_file(str(output), "w", encoding="utf-8") as lines,
-        _calling(options) as registry,
-        tqdm(total=len(paths), unit=" tracks", disable=None) as progress,
-    ):
-        summary = scan_tracks(
-            registry,
-            paths,
-            lambda line: lines.write(line + "\n"),
-            jobs=jobs,
-            advance=progress.update,
+    try:
+        with (
+            click.open_file(str(output), "w", encoding="utf-8") as lines,
+            _calling(options) as registry,
+            tqdm(total=len(paths), unit=" tracks", disable=None) as progress,
+        ):
+            summary = scan_tracks(
+                registry,
+                paths,
+                lambda line: lines.write(line + "\n"),
+                jobs=jobs,
+                advance=progress.update,
+            )
+    except OSError as error:
+        _refuse(f"{output}: {error.strerror}; what was written before is kept", EXIT_INCOMPLETE)
+    except BrokenProcessPool:
+        _refuse(
+            "a reading process was killed, perhaps for want of memory; what was written before is "
+            "kept. Try again with fewer --jobs",
+            EXIT_INCOMPLETE,
         )
     _print_summary(summary)
     if not summary.complete:
         sys.exit(EXIT_INCOMPLETE)
+
+
+def _end_in_order(signal_number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + signal_number)
 
 
 def _print_summary(summary: "Summary") -> None:

@@ -10,7 +10,12 @@ from sqlalchemy import Connection, Table, and_, func, not_, select
 from registry_server.store import genres, schema
 from registry_server.store.engines import inspecting_engine
 from registry_server.store.failures import DatabaseMissing, DatabaseNewer, at_the_desk
-from registry_server.store.migrating import check_ours, migration_of
+from registry_server.store.migrating import (
+    check_ours,
+    check_whole,
+    key_versions,
+    migration_of,
+)
 from registry_server.vocabulary.identity import Spelling, pinned_key
 from registry_server.vocabulary.refusals import InvalidName
 
@@ -34,6 +39,7 @@ def check(path: Path) -> Report:
     with at_the_desk(path), ExitStack() as stack:
         if not path.exists():
             raise DatabaseMissing(path)
+        path = path.resolve()
         engine = inspecting_engine(path)
         stack.callback(engine.dispose)
         connection = stack.enter_context(engine.begin())
@@ -48,8 +54,10 @@ def check(path: Path) -> Report:
         if migration != schema.HEAD:
             advice = f"genre-registry migrate brings it to {schema.HEAD}; check it then"
             return Report((f"undamaged, at migration {migration}", advice), judged=False)
+        check_whole(connection, path)
         if untruths := tuple(_untruths(connection)):
             return Report((), untruths)
+        key_versions(connection, path)
         return Report(tuple(_facts(connection)))
 
 

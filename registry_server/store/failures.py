@@ -6,6 +6,7 @@ operator's desk, starting or checking, it becomes a `DatabaseUnusable`, whose
 `exit_code` tells scripts the kind.
 """
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,6 +123,8 @@ def _advice(error: BaseException) -> str:
     if code in _BUSY:
         return "another program holds a lock on it. Close that program and start again."
     if isinstance(error, OSError):
+        if error.errno == errno.ENOSPC:
+            return "the disk is full. Make room and start again."
         return f"{error.strerror}: {error.filename}. See that this user may read and write there."
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
         return f"{error}. See that its folder exists and that this user may write there."

@@ -32,6 +32,22 @@ def check_ours(connection: Connection, path: Path) -> None:
         raise DatabaseForeign(path)
 
 
+def check_whole(connection: Connection, path: Path) -> None:
+    """
+    See that every table is there.
+
+    Raises:
+        DatabaseFailed: one is missing.
+    """
+    if missing := set(schema.metadata.tables) - set(inspect(connection).get_table_names()):
+        raise DatabaseFailed(
+            path,
+            ValueError(
+                f"it lacks the table {', '.join(sorted(missing))}. Keep a copy, restore a backup"
+            ),
+        )
+
+
 def migration_of(connection: Connection) -> str | None:
     """Return the newest migration that the database has seen; None for an empty one."""
     if not inspect(connection).has_table("alembic_version"):
@@ -59,6 +75,7 @@ def migrate(connection: Connection, path: Path) -> list[str]:
         check_ours(connection, path)
         applied = migration_of(connection)
         done = [] if applied == schema.HEAD else _upgrade(connection, path, applied)
+        check_whole(connection, path)
         return done + _rekey(connection, path)
 
 
@@ -82,27 +99,34 @@ def _upgrade(connection: Connection, path: Path, applied: str | None) -> list[st
     return done
 
 
+def key_versions(connection: Connection, path: Path) -> tuple[int, str]:
+    """
+    Return the versions of the rules, and of Unicode, that the stored keys were computed by.
+
+    Raises:
+        DatabaseFailed: the registry's own row is missing.
+        DatabaseNewer: they are newer than ours.
+    """
+    row = connection.execute(
+        select(schema.registry.c.key_version, schema.registry.c.unicode_version)
+    ).one_or_none()
+    if row is None:
+        lack = "it lacks the row that says which registry it is. Keep a copy, restore a backup"
+        raise DatabaseFailed(path, ValueError(lack))
+    if _rank(*row) > _rank(KEY_VERSION, UNICODE_VERSION):
+        raise DatabaseNewer(path, f"keys of version {row[0]} on Unicode {row[1]}")
+    return row[0], row[1]
+
+
 def _rekey(connection: Connection, path: Path) -> list[str]:
     """
     Compute the keys anew if a newer version of the rules, or of Unicode, asks for it.
 
     Two genres whose keys have become one stay apart: the younger is pinned, and reported.
     """
-    stored = connection.execute(
-        select(schema.registry.c.key_version, schema.registry.c.unicode_version)
-    ).one_or_none()
-    if stored is None:
-        raise DatabaseFailed(
-            path,
-            ValueError(
-                "it lacks the row that says which registry it is. Keep a copy, restore a backup"
-            ),
-        )
-    ours = (KEY_VERSION, UNICODE_VERSION)
+    stored, ours = key_versions(connection, path), (KEY_VERSION, UNICODE_VERSION)
     if _rank(*stored) == _rank(*ours):
         return []
-    if _rank(*stored) > _rank(*ours):
-        raise DatabaseNewer(path, f"keys of version {stored[0]} on Unicode {stored[1]}")
     done = [f"keys: from version {stored[0]} on Unicode {stored[1]} to {ours[0]} on {ours[1]}"]
     table = schema.spelling
     rows = connection.execute(

@@ -1,7 +1,9 @@
 """The store on one SQLite file: one thread that writes, a few that read."""
 
 import asyncio
+import logging
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -17,7 +19,12 @@ from registry_server.store.engines import (
     reading_engine,
     writing_engine,
 )
-from registry_server.store.failures import DatabaseHeld, at_the_desk, translated
+from registry_server.store.failures import (
+    DatabaseFailed,
+    DatabaseHeld,
+    at_the_desk,
+    translated,
+)
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.migrating import check_ours, migrate
 from registry_server.vocabulary.genre import Claim, Genre, GenrePage, Granted, RegistryState
@@ -25,6 +32,13 @@ from registry_server.vocabulary.refusals import StorageFailed
 
 Asked = TypeVarTuple("Asked")
 Found = TypeVar("Found")
+
+log = logging.getLogger(__name__)
+
+_SECOND_NAME = (
+    "it has a second name, a hard link, under which another server could write it too. "
+    "Remove one of the names"
+)
 
 
 class SqliteStore:
@@ -38,6 +52,8 @@ class SqliteStore:
     def __init__(
         self, path: Path, writer: Connection, writing: Executor, readers: Engine, reading: Executor
     ) -> None:
+        self.failed = False
+        """Whether writing failed once; then nothing is written any more."""
         self._path = path
         self._file = _identity_of(path)
         self._writer = writer
@@ -66,10 +82,15 @@ class SqliteStore:
 
     def _grant(self, claims: Sequence[Claim]) -> list[Granted]:
         # An unlinked file would go on taking commits that nobody can ever read.
-        if _identity_of(self._path) != self._file:
+        if self.failed or _identity_of(self._path) != self._file:
+            self.failed = True
             raise StorageFailed
-        with translated(), self._writer.begin():
-            return queries.grant(self._writer, claims)
+        try:
+            with translated(), self._writer.begin():
+                return queries.grant(self._writer, claims)
+        except StorageFailed:
+            self.failed = True
+            raise
 
     async def _read(
         self, query: Callable[[Connection, Unpack[Asked]], Found], *asked: *Asked
@@ -95,21 +116,29 @@ async def open_store(path: Path) -> AsyncIterator[tuple[SqliteStore, list[str]]]
         DatabaseUnusable: it can't be served; the message says why and what to do.
     """
     loop = asyncio.get_running_loop()
-    with owned(path), ThreadPoolExecutor(1, thread_name_prefix="writer") as writing:
-        writer, migrated = await loop.run_in_executor(writing, open_writer, path)
-        readers = reading_engine(path)
+    with (
+        owned(path) as real_path,
+        ThreadPoolExecutor(1, thread_name_prefix="writer") as writing,
+    ):
+        writer, migrated = await loop.run_in_executor(writing, open_writer, real_path)
+        readers = reading_engine(real_path)
+        reading = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        store = SqliteStore(real_path, writer, writing, readers, reading)
         try:
-            with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as reading:
-                yield SqliteStore(path, writer, writing, readers, reading), migrated
+            yield store, migrated
         finally:
+            reading.shutdown()
             readers.dispose()
-            await loop.run_in_executor(writing, close_writer, writer)
+            # After a failure nothing in memory can be trusted, and nothing more is written.
+            if not store.failed:
+                await loop.run_in_executor(writing, close_writer, writer)
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[None]:
+def owned(path: Path) -> Iterator[Path]:
     """
-    Own the database file *path* for as long as the block lasts; makes its folder.
+    Own the database file *path* for as long as the block lasts; makes its folder. Gives the
+    file's one real path: SQLite finds the WAL by name, and so does the lock.
 
     Raises:
         DatabaseHeld: another process owns it.
@@ -117,12 +146,15 @@ def owned(path: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         with at_the_desk(path):
+            path = path.resolve()
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             try:
                 stack.enter_context(exclusive_lock(path.with_name(path.name + ".lock")))
             except Held as held:
                 raise DatabaseHeld(path, held) from held
-        yield
+            if path.exists() and path.stat().st_nlink > 1:
+                raise DatabaseFailed(path, ValueError(_SECOND_NAME))
+        yield path
 
 
 def open_writer(path: Path) -> tuple[Connection, list[str]]:
@@ -163,6 +195,8 @@ def close_writer(connection: Connection) -> None:
     try:
         # Past SQLAlchemy, which would begin a transaction around it.
         driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        log.warning("the WAL stays beside the database; the next start moves it: %s", error)
     finally:
         connection.close()
 

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from registry_server.registry import Registry
 from registry_server.transport import encode
 from registry_server.transport.decode import decode, strings_of
+from registry_server.vocabulary.identity import has_surrogates
 from registry_server.vocabulary.refusals import TextNotUtf8
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -84,7 +85,7 @@ def _names_and_request_id(data: bytes) -> tuple[list[str], str]:
     except TextNotUtf8:
         names = strings_of(pb.BatchGetOrCreateRequest, data, "names")
         request_id = "".join(strings_of(pb.BatchGetOrCreateRequest, data, "request_id")[-1:])
-        if not request_id.isprintable():
+        if has_surrogates(request_id):
             raise
         return names, request_id
     return list(request.names), request.request_id

@@ -170,6 +170,11 @@ _TRIMMED = (
 )
 
 
+def has_surrogates(text: str) -> bool:
+    """Whether *text* holds halves of characters, which no UTF-8 can carry."""
+    return _SURROGATE.search(text) is not None
+
+
 def trimmed(text: str) -> str:
     """Return *text* without outer white space, controls and invisible characters."""
     return text.strip(_TRIMMED)
@@ -203,7 +208,7 @@ class Spelling:
             raise NameTooLong(len(text))
         if control := _CONTROL.search(text):
             raise NameHasControlCharacter(text, control.start())
-        if _SURROGATE.search(text):
+        if has_surrogates(text):
             raise TextNotUtf8
         strict = strict_key(text)
         fold = fold_key(strict)

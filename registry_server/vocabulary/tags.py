@@ -13,7 +13,7 @@ gives them:
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -21,7 +21,7 @@ from registry_server.vocabulary.identity import Spelling, trimmed
 from registry_server.vocabulary.refusals import NAME_LENGTH_MAX, InvalidName
 
 PARTS_MAX = 100
-"""Most parts of one tag set that are looked at; the first beyond is reported."""
+"""Most parts of one tag set that are looked at; what follows is reported as one."""
 TOO_MANY_PARTS = "TOO_MANY_PARTS"
 
 
@@ -69,10 +69,10 @@ def split(values: Sequence[str]) -> Split:
     """
     parts: dict[str, Part] = {}
     dropped: list[Dropped] = []
-    for at, (text, rule) in enumerate(_pieces(values)):
-        if at == PARTS_MAX:
+    for text, rule in _pieces(values):
+        if rule is None:
             dropped.append(Dropped(text[:NAME_LENGTH_MAX], TOO_MANY_PARTS))
-            break
+            continue
         try:
             spelling = Spelling.of(_on_one_line(text))
         except InvalidName as refusal:
@@ -87,18 +87,25 @@ def _on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _pieces(values: Iterable[str]) -> Iterator[tuple[str, Rule]]:
-    delivered = [
-        (piece, Rule.NUL if "\0" in value else Rule.DELIVERED)
-        for value in values
-        for piece in value.split("\0")
-        if trimmed(piece)
-    ]
+def _pieces(values: Sequence[str]) -> Iterator[tuple[str, Rule | None]]:
+    """Give each piece that is not blank, with its rule; None for what is one too many."""
+    delivered: list[tuple[str, Rule]] = []
+    beyond: list[str] = []
+    for value in values[:PARTS_MAX]:
+        pieces = value.split("\0", PARTS_MAX)
+        beyond += pieces[PARTS_MAX:]
+        rule = Rule.NUL if len(pieces) > 1 else Rule.DELIVERED
+        delivered += [(p, rule) for p in map(trimmed, pieces[:PARTS_MAX]) if p]
+    beyond += values[PARTS_MAX : PARTS_MAX + 1]
     if len(delivered) > 1:
-        for piece, rule in delivered:
-            yield trimmed(piece), rule
-        return
-    for value, _ in delivered:
-        pieces = [piece for piece in map(trimmed, _SEPARATOR.split(value)) if piece]
-        for piece in pieces:
-            yield piece, Rule.SEPARATOR if len(pieces) > 1 else Rule.WHOLE
+        yield from delivered[:PARTS_MAX]
+        beyond += [piece for piece, _ in delivered[PARTS_MAX:]]
+    else:
+        for value, _ in delivered:
+            pieces = _SEPARATOR.split(value, PARTS_MAX)
+            beyond += pieces[PARTS_MAX:]
+            parts = [piece for piece in map(trimmed, pieces[:PARTS_MAX]) if piece]
+            for piece in parts:
+                yield piece, Rule.SEPARATOR if len(parts) > 1 else Rule.WHOLE
+    if beyond:
+        yield beyond[0], None

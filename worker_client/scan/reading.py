@@ -7,8 +7,11 @@ exception: one odd file must not end a scan.
 
 import os
 import signal
+import stat
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +55,17 @@ def audio_files(folder: Path) -> Iterator[str]:
     yield from unlisted
 
 
-def leave_interrupts_to_the_parent() -> None:
-    """Set up a reading process: Ctrl-C reaches the whole group, and one answer is enough."""
+def live_with_the_parent() -> None:
+    """Set up a reading process: Ctrl-C is the parent's to answer, and its end is ours."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def read_tracks(paths: Sequence[str]) -> list[Track]:
@@ -72,6 +83,8 @@ def read_track(path: str) -> Track:
 
 
 def _genre_values(path: str) -> TagSet:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 # a Path each would double the cost
+        raise ValueError("not a regular file")
     audio: Any = mutagen.File(path)
     if audio is None:
         raise ValueError("not an audio file of a known kind")

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from worker_client import GenreRegistryClient, RegistryError, ResolvedTags
-from worker_client.scan.reading import Track, leave_interrupts_to_the_parent, read_tracks
+from worker_client.scan.reading import Track, live_with_the_parent, read_tracks
 
 BATCH_TRACKS = 32
 """Tracks in one request: more would save little, and lose more when one fails."""
@@ -59,7 +59,7 @@ def scan(
     """
     summary = Summary()
     context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, leave_interrupts_to_the_parent) as pool:
+    with ProcessPoolExecutor(jobs, context, live_with_the_parent) as pool:
         try:
             for tracks in _read_ahead(pool, paths, ahead=2 * jobs):
                 for batch in _batches(tracks):
