@@ -32,7 +32,10 @@ from registry_server.vocabulary.refusals import (
 from registry_server.vocabulary.tags import split
 
 HOT_SPELLINGS_MAX = 16_384
-"""Spellings, and as many keys, in each generation of the hot cache: some 10 MiB at most."""
+"""
+Spellings, and as many keys, in each of two generations of the hot cache: some 10 MiB with
+the names that people give, ten times that if each were as long as a name may be.
+"""
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1000
 WAITING_CALLS_MAX = 1024

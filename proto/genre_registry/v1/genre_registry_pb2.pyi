@@ -374,9 +374,11 @@ class ResolveTagsResponse(_message.Message):
         TEXT_FIELD_NUMBER: _builtins.int
         REASON_FIELD_NUMBER: _builtins.int
         text: _builtins.str
-        """The part; one over 200 characters is cut there."""
+        """The part, cut at 200 characters."""
         reason: _builtins.str
-        """Why: NAME_TOO_LONG and the like, or TOO_MANY_PARTS."""
+        """Why: NAME_TOO_LONG and the like, or TOO_MANY_PARTS for what follows the
+        hundredth part of a tag.
+        """
         def __init__(
             self,
             *,

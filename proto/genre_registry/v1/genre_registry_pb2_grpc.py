@@ -31,6 +31,13 @@ class GenreRegistryStub(object):
     A name is 1 to 200 characters after outer white space, control characters
     and invisible characters are trimmed. Control characters inside are refused.
     Spellings that share an identity key ("Hip-Hop", "hip hop") are one genre.
+
+    Any method may also answer UNAVAILABLE with OVERLOADED, SHUTTING_DOWN or
+    STORAGE_FAILED (nothing was wrong with the call: google.rpc.RetryInfo says
+    when to come back), INVALID_ARGUMENT with MESSAGE_MALFORMED or TEXT_NOT_UTF8,
+    and INTERNAL with the id of a log line. Those that create may answer
+    RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
+    DEADLINE_PASSED, and have then written nothing.
     """
 
     def __init__(self, channel):
@@ -82,6 +89,13 @@ class GenreRegistryServicer(object):
     A name is 1 to 200 characters after outer white space, control characters
     and invisible characters are trimmed. Control characters inside are refused.
     Spellings that share an identity key ("Hip-Hop", "hip hop") are one genre.
+
+    Any method may also answer UNAVAILABLE with OVERLOADED, SHUTTING_DOWN or
+    STORAGE_FAILED (nothing was wrong with the call: google.rpc.RetryInfo says
+    when to come back), INVALID_ARGUMENT with MESSAGE_MALFORMED or TEXT_NOT_UTF8,
+    and INTERNAL with the id of a log line. Those that create may answer
+    RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
+    DEADLINE_PASSED, and have then written nothing.
     """
 
     def GetOrCreate(self, request, context):
@@ -114,7 +128,8 @@ class GenreRegistryServicer(object):
         gets or creates each, all in one transaction. The one place where raw
         values are understood.
 
-        INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG.
+        INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
+        for the whole request, if one value is not UTF-8.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,6 +220,13 @@ class GenreRegistry(object):
     A name is 1 to 200 characters after outer white space, control characters
     and invisible characters are trimmed. Control characters inside are refused.
     Spellings that share an identity key ("Hip-Hop", "hip hop") are one genre.
+
+    Any method may also answer UNAVAILABLE with OVERLOADED, SHUTTING_DOWN or
+    STORAGE_FAILED (nothing was wrong with the call: google.rpc.RetryInfo says
+    when to come back), INVALID_ARGUMENT with MESSAGE_MALFORMED or TEXT_NOT_UTF8,
+    and INTERNAL with the id of a log line. Those that create may answer
+    RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
+    DEADLINE_PASSED, and have then written nothing.
     """
 
     @staticmethod

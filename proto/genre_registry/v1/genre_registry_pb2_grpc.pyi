@@ -43,6 +43,13 @@ class GenreRegistryStub:
     A name is 1 to 200 characters after outer white space, control characters
     and invisible characters are trimmed. Control characters inside are refused.
     Spellings that share an identity key ("Hip-Hop", "hip hop") are one genre.
+
+    Any method may also answer UNAVAILABLE with OVERLOADED, SHUTTING_DOWN or
+    STORAGE_FAILED (nothing was wrong with the call: google.rpc.RetryInfo says
+    when to come back), INVALID_ARGUMENT with MESSAGE_MALFORMED or TEXT_NOT_UTF8,
+    and INTERNAL with the id of a log line. Those that create may answer
+    RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
+    DEADLINE_PASSED, and have then written nothing.
     """
 
     @_typing.overload
@@ -71,7 +78,8 @@ class GenreRegistryStub:
     gets or creates each, all in one transaction. The one place where raw
     values are understood.
 
-    INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG.
+    INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
+    for the whole request, if one value is not UTF-8.
     """
     GetGenre: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.GetGenreRequest, _genre_registry_pb2.GetGenreResponse]
     """Answers with the genre that has this id. NOT_FOUND: GENRE_NOT_FOUND."""
@@ -97,6 +105,13 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     A name is 1 to 200 characters after outer white space, control characters
     and invisible characters are trimmed. Control characters inside are refused.
     Spellings that share an identity key ("Hip-Hop", "hip hop") are one genre.
+
+    Any method may also answer UNAVAILABLE with OVERLOADED, SHUTTING_DOWN or
+    STORAGE_FAILED (nothing was wrong with the call: google.rpc.RetryInfo says
+    when to come back), INVALID_ARGUMENT with MESSAGE_MALFORMED or TEXT_NOT_UTF8,
+    and INTERNAL with the id of a log line. Those that create may answer
+    RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
+    DEADLINE_PASSED, and have then written nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -122,7 +137,8 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     gets or creates each, all in one transaction. The one place where raw
     values are understood.
 
-    INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG.
+    INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
+    for the whole request, if one value is not UTF-8.
     """
     GetGenre: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.GetGenreRequest, _genre_registry_pb2.GetGenreResponse]  # type: ignore[assignment]
     """Answers with the genre that has this id. NOT_FOUND: GENRE_NOT_FOUND."""
@@ -147,6 +163,13 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
     A name is 1 to 200 characters after outer white space, control characters
     and invisible characters are trimmed. Control characters inside are refused.
     Spellings that share an identity key ("Hip-Hop", "hip hop") are one genre.
+
+    Any method may also answer UNAVAILABLE with OVERLOADED, SHUTTING_DOWN or
+    STORAGE_FAILED (nothing was wrong with the call: google.rpc.RetryInfo says
+    when to come back), INVALID_ARGUMENT with MESSAGE_MALFORMED or TEXT_NOT_UTF8,
+    and INTERNAL with the id of a log line. Those that create may answer
+    RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
+    DEADLINE_PASSED, and have then written nothing.
     """
 
     @_abc_1.abstractmethod
@@ -188,7 +211,8 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
         gets or creates each, all in one transaction. The one place where raw
         values are understood.
 
-        INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG.
+        INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
+        for the whole request, if one value is not UTF-8.
         """
 
     @_abc_1.abstractmethod
