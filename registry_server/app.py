@@ -21,6 +21,7 @@ from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
 from registry_server.transport.calls import Door, generic_handler
 from registry_server.transport.servicer import SERVICE, GenreRegistryServicer
+from registry_server.vocabulary.refusals import StorageFailed
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,11 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stopping.set)
     async with open_store(settings.database) as (store, migrated):
         registry = Registry(store, on_storage_failure=stop_for_storage)
-        await registry.warm_up()
+        try:
+            await registry.warm_up()
+        except StorageFailed as failure:
+            log.error("storage failed", exc_info=failure)
+            raise StorageGone from failure
         async with _listening(settings, registry) as address:
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.

@@ -98,7 +98,7 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
         _refuse(error, EXIT_ADDRESS_TAKEN)
     except StorageGone:
         click.echo(
-            f"genre-registry: the storage of {settings.database} failed while serving; the log "
+            f"genre-registry: the storage of {settings.database} failed; the log "
             "says how. Stopped, so that a fresh start reads what the disk really holds.",
             err=True,
         )

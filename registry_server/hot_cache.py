@@ -47,6 +47,3 @@ class Recent:
             self._old = self._young
             self._young = {}
         self._young[key] = known
-
-    def __len__(self) -> int:
-        return len(self._young.keys() | self._old.keys())

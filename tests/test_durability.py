@@ -126,3 +126,22 @@ def test_a_second_scan_writes_nothing(
     assert "0 of them created" in again.stderr
     assert registry.list_page().revision == revision
     assert server.written_bytes() == written
+
+
+def test_a_damaged_database_is_not_served(server: Server) -> None:
+    """Exit 74 and a sentence; what is wrong is in the log, and the file is left as it is."""
+    with GenreRegistryClient(server.target) as registry:
+        registry.batch_get_or_create([f"genre {n}" for n in range(1000)])
+    server.stop()
+    damaged = bytearray(server.database.read_bytes())
+    damaged[3 * 4096 :] = bytes(len(damaged) - 3 * 4096)
+    server.database.write_bytes(damaged)
+
+    refused = run(
+        *("genre-registry", "serve", "--listen", "127.0.0.1:0"),
+        *("--database", str(server.database)),
+    )
+
+    assert refused.returncode == 74
+    assert refused.stderr.startswith("genre-registry: ")
+    assert "Traceback" not in refused.stderr
