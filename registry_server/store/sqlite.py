@@ -43,7 +43,7 @@ _SECOND_NAME = (
 
 class SqliteStore:
     """
-    Implements `registry_server.storage.Store`; `migrated` says what opening it changed.
+    Implements `registry_server.storage.Store`.
 
     Whole queries go to a thread, one hop each: through aiosqlite, which hops for every
     step of a statement, a look-up took more than four times as long.
@@ -53,7 +53,7 @@ class SqliteStore:
         self, path: Path, writer: Connection, writing: Executor, readers: Engine, reading: Executor
     ) -> None:
         self.failed = False
-        """Whether writing failed once; then nothing is written any more."""
+        """Whether the file failed once; then nothing is written any more."""
         self._path = path
         self._file = _identity_of(path)
         self._writer = writer
@@ -82,15 +82,11 @@ class SqliteStore:
 
     def _grant(self, claims: Sequence[Claim]) -> list[Granted]:
         # An unlinked file would go on taking commits that nobody can ever read.
-        if self.failed or _identity_of(self._path) != self._file:
-            self.failed = True
-            raise StorageFailed
-        try:
-            with translated(), self._writer.begin():
+        with self._noting_failure():
+            if self.failed or _identity_of(self._path) != self._file:
+                raise StorageFailed
+            with self._writer.begin():
                 return queries.grant(self._writer, claims)
-        except StorageFailed:
-            self.failed = True
-            raise
 
     async def _read(
         self, query: Callable[[Connection, Unpack[Asked]], Found], *asked: *Asked
@@ -98,10 +94,19 @@ class SqliteStore:
         """Return what *query* finds, in one snapshot."""
 
         def read() -> Found:
-            with translated(), self._readers.begin() as connection:
+            with self._noting_failure(), self._readers.begin() as connection:
                 return query(connection, *asked)
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, read)
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except StorageFailed:
+            self.failed = True
+            raise
 
 
 @asynccontextmanager
