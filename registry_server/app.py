@@ -7,20 +7,32 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from registry_server.catalogue import Catalogue
+from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.registry import Registry
 from registry_server.settings import Settings
+from registry_server.storage import Store
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
+from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, generic_handler
-from registry_server.transport.servicer import SERVICE, GenreRegistryServicer
+from registry_server.transport.servicer import (
+    OPERATIONS_SERVICE,
+    REGISTRY_SERVICE,
+    GenreOperationsServicer,
+    GenreRegistryServicer,
+)
+from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import StorageFailed
 
 log = logging.getLogger(__name__)
@@ -70,13 +82,17 @@ async def serve(settings: Settings) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
     async with open_store(settings.database) as (store, migrated):
-        registry = Registry(store, on_storage_failure=stop_for_storage)
         try:
-            await registry.warm_up()
+            knowledge = _knowledge_with(settings, _imported(await store.packs()))
+            linked, _ = await store.link(knowledge)
+            catalogue = Catalogue(store, knowledge, on_storage_failure=stop_for_storage)
+            await catalogue.warm_up()
         except StorageFailed as failure:
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
-        async with _listening(settings, registry) as address:
+        if linked:
+            migrated.append(f"packs: {len(linked)} genres gained what the packs know of them")
+        async with _listening(settings, store, catalogue) as address:
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
             log.info(
@@ -98,31 +114,48 @@ async def serve(settings: Settings) -> None:
             log.info("stopping")
         if failed.is_set():
             raise StorageGone
-    log.info("stopped", extra={"genres_created": registry.created, "claims_raced": registry.raced})
+    counts = {"genres_created": catalogue.created, "claims_raced": catalogue.raced}
+    log.info("stopped", extra=counts)
+
+
+def _imported(contents: Mapping[str, str]) -> list[Pack]:
+    return [pack_of(name, content) for name, content in contents.items()]
+
+
+def _knowledge_with(settings: Settings, imported: Sequence[Pack]) -> Knowledge:
+    """Return what the packs know that the settings leave in force, *imported* ones included."""
+    return knowledge_of(imported, off=settings.packs_off, placeholders=settings.placeholders)
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, registry: Registry) -> AsyncIterator[str]:
-    """Serve *registry* at the settings' address, which is given; drain on leaving."""
+async def _listening(settings: Settings, store: Store, catalogue: Catalogue) -> AsyncIterator[str]:
+    """Serve *catalogue* at the settings' address, which is given; drain on leaving."""
     server = grpc.aio.server(options=OPTIONS)
     door = Door()
-    servicer = GenreRegistryServicer(registry)
-    server.add_generic_rpc_handlers((generic_handler(SERVICE, servicer, door),))
+    registry = Registry(store, catalogue, partial(_knowledge_with, settings))
+    servicers: dict[ServiceDescriptor, object] = {
+        REGISTRY_SERVICE: GenreRegistryServicer(registry, TagResolver(store, catalogue)),
+        OPERATIONS_SERVICE: GenreOperationsServicer(registry),
+    }
+    server.add_generic_rpc_handlers(
+        [generic_handler(service, servicer, door) for service, servicer in servicers.items()]
+    )
+    names = [service.full_name for service in servicers]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection(
-        [SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
     with _bound(server, settings) as address:
         await server.start()
-        for service in ("", SERVICE.full_name):
+        for service in ("", *names):
             await healthy.set(service, SERVING)
         try:
             yield address
         finally:
             await healthy.enter_graceful_shutdown()
             await door.close(settings.shutdown_grace_s)
-            await registry.close()
+            await catalogue.close()
             # What is still open are streams, of health or reflection, and answers on their way.
             await server.stop(ANSWERS_S)
 

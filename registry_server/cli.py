@@ -10,8 +10,10 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from registry_server.logs import set_up_logging
+from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.settings import Setting, Settings, SettingsError, read_settings
 from registry_server.store.checking import check as check_database
+from registry_server.store.checking import imported_packs
 from registry_server.store.failures import DatabaseUnusable
 from registry_server.store.sqlite import close_writer, open_writer, owned
 
@@ -51,8 +53,15 @@ def _database_options(command: Command) -> Command:
     return command
 
 
+_pack_options = (
+    click.option("--placeholders", metavar="TEXT,TEXT", help="Texts that stand for no genre."),
+    click.option("--packs-off", metavar="PACK,PACK", help="Reference packs to leave out."),
+)
+
+
 def _serve_options(command: Command) -> Command:
     for option in (
+        *_pack_options,
         click.option("--shutdown-grace-s", type=float, metavar="S", help="For calls under way."),
         click.option("--listen", metavar="HOST:PORT|unix:PATH", help="Where to listen."),
     ):
@@ -149,7 +158,27 @@ def settings_command(settings_file: Path | None, **flags: object) -> None:
     _, found = _settings(settings_file, **flags)
     width = max(len(setting.name) for setting in found)
     for setting in found:
-        click.echo(f"{setting.name:{width}}  {setting.value}  ({setting.source})")
+        value = setting.value
+        shown = ", ".join(value) if isinstance(value, tuple) else value
+        click.echo(f"{setting.name:{width}}  {shown}  ({setting.source})")
+
+
+@main.command()
+@_serve_options
+def packs(settings_file: Path | None, **flags: object) -> None:
+    """List the reference packs: version, genres, licence, source, and whether in force."""
+    settings, _ = _settings(settings_file, **flags)
+    try:
+        imported = [pack_of(name, text) for name, text in imported_packs(settings.database).items()]
+    except DatabaseUnusable as error:
+        _refuse(error, error.exit_code)
+    knowledge = knowledge_of(imported, off=(), placeholders=())
+    for pack in knowledge.packs:
+        note = "off" if pack.name in settings.packs_off else "on"
+        click.echo(f"{pack.name:13} {note:4} {pack.version}  {len(pack.entries):5} genres")
+        click.echo(f"{'':13} {pack.title}; {pack.licence}; {pack.source}")
+    for conflict in knowledge.conflicts:
+        click.echo(f"not followed: {conflict}")
 
 
 if __name__ == "__main__":

@@ -5,32 +5,68 @@ from dataclasses import dataclass
 from registry_server.hot_cache import Known
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.identity import Spelling
-from registry_server.vocabulary.tags import Dropped, Rule
+from registry_server.vocabulary.knowledge import Meaning
+from registry_server.vocabulary.tags import Dropped, Rule, Step, Undecided
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The genre that a name reaches, and whether this logical request created it."""
+    """
+    The genre that a name reaches, and whether this logical request created it.
+
+    `key` is the one that reached it, "" for one that had to be created. A genre that would
+    be created has the id 0.
+    """
 
     known: Known
     created: bool
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPart:
-    """A part of a raw tag value, resolved."""
+    """
+    A part of a raw tag value, resolved; `meaning` is what the packs say of it.
+    """
 
     resolution: Resolution
     spelling: Spelling
     rule: Rule
+    meaning: Meaning | None
+
+    @property
+    def key(self) -> str:
+        """The key that the packs know the genre by, else the part's own."""
+        return self.meaning.reference.key if self.meaning else self.spelling.fold
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ResolvedTags:
-    """What one tag set came to."""
+    """
+    What one tag set came to.
+
+    `encoded` is the transport's own: the answer as bytes, good while every part's genre is
+    the one of `encoded_for`.
+    """
 
     parts: tuple[ResolvedPart, ...]
     dropped: tuple[Dropped, ...]
+    review: tuple[Undecided, ...]
+    encoded: bytes | None = None
+    encoded_for: tuple[Genre, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedStep:
+    """
+    A step of splitting, or the step from a part to its genre: by which key, and, in words,
+    why.
+    """
+
+    split: Step | None = None
+    part: ResolvedPart | None = None
+    key: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +77,17 @@ class Listing:
     next_page_token: str
     revision: int
     incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackImport:
+    """
+    What an import of a pack came to: names that were left out, and how many genres of the
+    registry gained something.
+    """
+
+    version: str
+    genres: int
+    skipped: tuple[str, ...]
+    changed: int
+    revision: int

@@ -1,93 +1,60 @@
 """
-The registry: what is decided, between the wire and the store.
+The registry: what is decided of names and ids, between the wire and the store.
 
-A hit is answered from the hot cache, without awaiting anything. A miss is folded
-and looked up by key, then asked of a reader unless the cache holds every key, then
-claimed from the writer; both serve everything that waits in one round.
+What raw tag values come to is decided by `tag_resolver`, beside it; both reach genres
+through the `catalogue`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
-from registry_server.hot_cache import Known, Recent
-from registry_server.outcomes import Listing, Resolution, ResolvedPart, ResolvedTags
+from registry_server.catalogue import Catalogue, created_by
+from registry_server.hot_cache import Known
+from registry_server.outcomes import Listing, PackImport, Resolution
+from registry_server.packs.musicbrainz import read_genre_all
+from registry_server.packs.reading import AUTHORITY, pack_of
 from registry_server.page_token import PageToken
-from registry_server.rounds import Rounds
+from registry_server.requests import Telling, check_batch, check_request_id
 from registry_server.storage import Store
-from registry_server.vocabulary.genre import Claim, Genre
+from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import (
-    BATCH_SIZE_MAX,
-    NAME_LENGTH_MAX,
     REQUEST_ID_LENGTH_MAX,
-    BatchTooLarge,
     GenreNotFound,
     InvalidName,
+    PackUnknown,
     PageSizeNegative,
     PageTokenInvalid,
-    RequestIdTooLong,
-    StorageFailed,
 )
-from registry_server.vocabulary.tags import split
 
-HOT_SPELLINGS_MAX = 16_384
-"""
-Spellings, and as many keys, in each of two generations of the hot cache: some 10 MiB with
-the names that people give, ten times that if each were as long as a name may be.
-"""
-TAG_SETS_A_TURN = 16
-"""Tag sets that are split before other callers have their turn: 10 ms of the longest."""
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1000
-WAITING_CALLS_MAX = 1024
-"""Calls that may wait for a reader, and for the writer, before others are refused."""
 
 
 class Registry:
     """Owns the vocabulary: at most one genre to a key, however many ask at once."""
 
-    def __init__(self, store: Store, *, on_storage_failure: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        knowledge_with: Callable[[Sequence[Pack]], Knowledge],
+    ) -> None:
         self._store = store
-        self._on_storage_failure = on_storage_failure
-        self._by_spelling = Recent(HOT_SPELLINGS_MAX)
-        self._by_key = Recent(HOT_SPELLINGS_MAX)
-        self._warmed = False
-        self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
-        self.created = 0
-        """Genres created since the start."""
-        self.raced = 0
-        """Claims that another call, at the same moment, was first to make."""
-        self._granting = Rounds[Claim, tuple[Known, bool]](
-            self._grant, waiting_max=WAITING_CALLS_MAX
-        )
-
-    async def warm_up(self) -> None:
-        """
-        Take every key into the cache if all fit, as those of most libraries do.
-
-        Then a key that is not there is new: no reader needs to be asked.
-        """
-        with self._watching_storage():
-            found = await self._store.all_keys(HOT_SPELLINGS_MAX)
-        for key, genre in (found or {}).items():
-            self._know(key, genre)
-        self._warmed = found is not None
-
-    async def close(self) -> None:
-        """Serve what waits and take no more."""
-        await self._granting.close()
-        await self._reading.close()
+        self._catalogue = catalogue
+        self._knowledge_with = knowledge_with
 
     def hit(self, name: str, request_id: str) -> Known | None:
         """
         Return the genre that *name*, exactly as written, is known to reach, unless this
         logical request may have created it or cannot be answered: then ask in full.
         """
-        known = self._by_spelling.get(name)
+        known = self._catalogue.by_spelling(name)
         if known is None or len(request_id) > REQUEST_ID_LENGTH_MAX:
             return None
-        return None if _created_by(request_id, known) else known
+        return None if created_by(request_id, known) else known
 
     async def get_or_create(self, name: str, request_id: str, *, deadline_s: float) -> Resolution:
         """
@@ -112,61 +79,26 @@ class Registry:
             BatchTooLarge: more than 1000 names.
             RequestIdTooLong: more than 64 characters.
         """
-        _check_batch(names, field="names")
-        _check_request_id(request_id)
-        found = [self._by_spelling.get(name) or _spelling_or_refusal(name) for name in names]
-        reached = await self._reach(
+        check_batch(names, field="names")
+        check_request_id(request_id)
+        found = [self._catalogue.by_spelling(name) or _spelling_or_refusal(name) for name in names]
+        reached = await self._catalogue.reach(
             (spelling for spelling in found if isinstance(spelling, Spelling)),
             request_id,
-            deadline_s,
+            deadline_s=deadline_s,
         )
-        telling = _Telling()
+        telling = Telling()
         outcomes: list[Resolution | InvalidName] = []
         for name, outcome in zip(names, found, strict=True):
             if isinstance(outcome, Spelling):
                 granted = reached[outcome.fold]
-                self._remember(name, granted.known)
+                self._catalogue.remember(name, granted.known)
                 outcomes.append(telling.once(granted))
             elif isinstance(outcome, Known):
-                outcomes.append(telling.once(Resolution(outcome, _created_by(request_id, outcome))))
+                outcomes.append(telling.once(Resolution(outcome, created_by(request_id, outcome))))
             else:
                 outcomes.append(outcome)
         return outcomes
-
-    async def resolve_tags(
-        self, tag_sets: Sequence[Sequence[str]], request_id: str, *, deadline_s: float
-    ) -> list[ResolvedTags]:
-        """
-        Return the genres that the raw values of each tag set name, created where
-        nothing reached them, all in one transaction.
-
-        Raises:
-            BatchTooLarge: more than 1000 tag sets.
-            RequestIdTooLong: more than 64 characters.
-        """
-        _check_batch(tag_sets, field="tag_sets")
-        _check_request_id(request_id)
-        splits = []
-        for at, values in enumerate(tag_sets, 1):
-            splits.append(split(values))
-            if at % TAG_SETS_A_TURN == 0:
-                await asyncio.sleep(0)
-        reached = await self._reach(
-            (part.spelling for each in splits for part in each.parts), request_id, deadline_s
-        )
-        telling = _Telling()
-        return [
-            ResolvedTags(
-                tuple(
-                    ResolvedPart(
-                        telling.once(reached[part.spelling.fold]), part.spelling, part.rule
-                    )
-                    for part in each.parts
-                ),
-                each.dropped,
-            )
-            for each in splits
-        ]
 
     async def lookup(self, name: str, *, deadline_s: float) -> Genre:
         """
@@ -177,12 +109,10 @@ class Registry:
             GenreNotFound: nothing is named so.
         """
         spelling = Spelling.of(name)
-        known = self._by_key.get(spelling.fold)
-        if known is None and not self._knows_all:
-            [known] = await self._reading.ask([spelling.fold], deadline_s=deadline_s)
-        if known is None:
+        found, _ = await self._catalogue.find([spelling], deadline_s=deadline_s)
+        if spelling.fold not in found:
             raise GenreNotFound.named(spelling.text)
-        return known.genre
+        return found[spelling.fold].known.genre
 
     async def genre(self, genre_id: int) -> Genre:
         """
@@ -203,8 +133,8 @@ class Registry:
         Raises:
             BatchTooLarge: more than 1000 ids.
         """
-        _check_batch(ids, field="ids")
-        with self._watching_storage():
+        check_batch(ids, field="ids")
+        with self._catalogue.watching_storage():
             found = await self._store.genres(set(ids))
         return [found.get(genre_id) or GenreNotFound.with_id(genre_id) for genre_id in ids]
 
@@ -224,7 +154,7 @@ class Registry:
             raise PageSizeNegative
         size_max = min(page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
         token = PageToken.of(page_token) if page_token else None
-        with self._watching_storage():
+        with self._catalogue.watching_storage():
             page = await self._store.page(token.after_id if token else 0, size_max)
         revision, incarnation = page.state.revision, page.state.incarnation
         if token is not None:
@@ -234,94 +164,30 @@ class Registry:
         next_token = str(PageToken(page.genres[-1].id, revision, incarnation)) if page.more else ""
         return Listing(page.genres, next_token, revision, incarnation)
 
-    async def _reach(
-        self, spellings: Iterable[Spelling], request_id: str, deadline_s: float
-    ) -> dict[str, Resolution]:
-        """Return what each of *spellings* reaches, by fold key; the first of a key is claimed."""
-        reached: dict[str, Resolution] = {}
-        missing: dict[str, Spelling] = {}
-        for spelling in spellings:
-            key = spelling.fold
-            if (known := self._by_key.get(key)) is not None:
-                reached[key] = Resolution(known, _created_by(request_id, known))
-            else:
-                missing.setdefault(key, spelling)
-        if missing and not self._knows_all:
-            read = await self._reading.ask(list(missing), deadline_s=deadline_s)
-            for key, found in zip(list(missing), read, strict=True):
-                if found is not None:
-                    reached[key] = Resolution(found, _created_by(request_id, found))
-                    del missing[key]
-        if not missing:
-            return reached
-        claims = [Claim(spelling, request_id) for spelling in missing.values()]
-        granted = await self._granting.ask(claims, deadline_s=deadline_s)
-        for key, (known, made) in zip(missing, granted, strict=True):
-            reached[key] = Resolution(known, made or _created_by(request_id, known))
-        return reached
+    async def import_pack(self, name: str, documents: Sequence[bytes]) -> PackImport:
+        """
+        Have the pack that *documents* hold take the place of the one of its name, for good.
 
-    @property
-    def _knows_all(self) -> bool:
-        """Whether a key that is not in the cache is nowhere."""
-        return self._warmed and self._by_key.complete
+        Args:
+            documents: What MusicBrainz's web service answered to genre/all, page by page.
 
-    async def _read(self, keys: list[str]) -> list[Known | None]:
-        with self._watching_storage():
-            found = await self._store.find(set(keys))
-        known = {key: self._know(key, genre) for key, genre in found.items()}
-        return [known.get(key) for key in keys]
-
-    async def _grant(self, claims: list[Claim]) -> list[tuple[Known, bool]]:
-        with self._watching_storage():
-            granted = await self._store.grant(claims)
-        made = sum(each.made for each in granted)
-        self.created += made
-        self.raced += len(granted) - made
-        return [
-            (self._know(claim.spelling.fold, each.genre), each.made)
-            for claim, each in zip(claims, granted, strict=True)
-        ]
-
-    def _know(self, key: str, genre: Genre) -> Known:
-        """Return the one cached value for a key, made of *genre* if there is none."""
-        known = self._by_key.get(key)
-        if known is None:
-            known = Known(genre)
-            self._by_key.put(key, known)
-        return known
-
-    def _remember(self, name: str, known: Known) -> None:
-        # A name's length is checked trimmed; what is remembered must be bounded too.
-        if len(name) <= NAME_LENGTH_MAX:
-            self._by_spelling.put(name, known)
-
-    @contextmanager
-    def _watching_storage(self) -> Iterator[None]:
-        try:
-            yield
-        except StorageFailed:
-            self._on_storage_failure()
-            raise
-
-
-class _Telling:
-    """Within one call, only the first mention of a created genre is told so."""
-
-    def __init__(self) -> None:
-        self._told: set[int] = set()
-
-    def once(self, resolution: Resolution) -> Resolution:
-        if not resolution.created:
-            return resolution
-        genre_id = resolution.known.genre.id
-        if genre_id in self._told:
-            return Resolution(resolution.known, created=False)
-        self._told.add(genre_id)
-        return resolution
-
-
-def _created_by(request_id: str, known: Known) -> bool:
-    return request_id != "" and known.genre.request_id == request_id
+        Raises:
+            PackUnknown: only "musicbrainz" can be imported.
+            PackInvalid: *documents* are no such answer, or not all of it.
+        """
+        if name != AUTHORITY:
+            raise PackUnknown(name, [AUTHORITY])
+        # Some thousand keys to compute: not on the event loop.
+        imported = await asyncio.to_thread(
+            read_genre_all, documents, version=datetime.now(UTC).date().isoformat()
+        )
+        knowledge = await asyncio.to_thread(
+            lambda: self._knowledge_with([pack_of(name, imported.content)])
+        )
+        changed, state = await self._catalogue.adopt(knowledge, (name, imported.content))
+        return PackImport(
+            imported.version, imported.genres, imported.skipped, len(changed), state.revision
+        )
 
 
 def _spelling_or_refusal(name: str) -> Spelling | InvalidName:
@@ -329,13 +195,3 @@ def _spelling_or_refusal(name: str) -> Spelling | InvalidName:
         return Spelling.of(name)
     except InvalidName as refusal:
         return refusal
-
-
-def _check_batch(items: Sized, *, field: str) -> None:
-    if len(items) > BATCH_SIZE_MAX:
-        raise BatchTooLarge(len(items), field=field)
-
-
-def _check_request_id(request_id: str) -> None:
-    if len(request_id) > REQUEST_ID_LENGTH_MAX:
-        raise RequestIdTooLong(len(request_id))

@@ -12,9 +12,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from registry_server.packs.reading import PACKS
+from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.refusals import InvalidName
+
 ENVIRONMENT_PREFIX = "GENRE_REGISTRY_"
 LISTEN_DEFAULT = "127.0.0.1:50051"
 UNIX = "unix:"
+PLACEHOLDERS = (
+    *("Unknown", "Unknown Genre", "Other", "Others", "None", "No Genre", "Not Specified"),
+    *("Undefined", "Unspecified", "Unclassified", "Uncategorized", "Untagged", "Misc", "Misc."),
+    *("Miscellaneous", "Various", "N/A", "null", "Genre", "[unknown]"),
+    *("<unknown>", "(unknown)", "Inconnu", "Autre", "Divers", "Unbekannt", "Sonstige"),
+    *("Sonstiges", "Andere", "Desconocido", "Otro", "Otros"),
+)
+"""What taggers write when they know no genre."""
 
 
 class SettingsError(Exception):
@@ -39,11 +51,15 @@ class Settings:
         listen: `HOST:PORT` on loopback (port 0 takes a free one), or `unix:PATH`.
         database: The SQLite file.
         shutdown_grace_s: How long calls under way may take to end at a shutdown, 0 to 3600.
+        packs_off: Reference packs that are left out; `genre-registry packs` lists all.
+        placeholders: Texts that stand for no genre in a tag, whatever their case.
     """
 
     listen: str = LISTEN_DEFAULT
     database: Path
     shutdown_grace_s: float = 5.0
+    packs_off: tuple[str, ...] = ()
+    placeholders: tuple[str, ...] = PLACEHOLDERS
 
     def __post_init__(self) -> None:
         if self.listen.startswith(UNIX):
@@ -53,6 +69,15 @@ class Settings:
             _check_host_and_port(self.listen)
         if not 0 <= self.shutdown_grace_s <= 3600:
             raise SettingsError("shutdown_grace_s: 0 to 3600 seconds are allowed.")
+        if unknown := [name for name in self.packs_off if name not in PACKS]:
+            raise SettingsError(
+                f"packs_off: there is no pack {unknown[0]!r}; there are {', '.join(PACKS)}."
+            )
+        for text in self.placeholders:
+            try:
+                Spelling.of(text)
+            except InvalidName as refusal:
+                raise SettingsError(f"placeholders: {refusal}") from None
 
     @property
     def socket_path(self) -> Path | None:
@@ -108,7 +133,10 @@ def read_settings(
     found: dict[str, Setting] = {
         "listen": Setting("listen", LISTEN_DEFAULT, "default"),
         "database": Setting("database", state_directory(environment) / "registry.db", "default"),
-        "shutdown_grace_s": Setting("shutdown_grace_s", Settings.shutdown_grace_s, "default"),
+        **{
+            name: Setting(name, getattr(Settings, name), "default")
+            for name in ("shutdown_grace_s", "packs_off", "placeholders")
+        },
     }
     given = [
         *(Setting(name, value, str(file)) for name, value in _from_file(file).items()),
@@ -158,19 +186,49 @@ def _known(setting: Setting) -> str:
 
 def _typed(setting: Setting) -> object:
     """Return the setting's value as its type; text from the environment is read as one."""
-    wanted = {"listen": str, "database": Path, "shutdown_grace_s": float}[setting.name]
-    value = setting.value
-    if wanted is float and not isinstance(value, bool) and isinstance(value, (int, float, str)):
-        try:
-            return float(value)
-        except (ValueError, OverflowError):
-            pass
-    elif wanted is not float and isinstance(value, (str, Path)) and str(value):
-        if wanted is Path and "://" in str(value):
-            raise SettingsError(
-                f"{setting.source}: {setting.name} wants the path of an SQLite file; "
-                f"{str(value).partition('://')[0]} databases are not served yet."
-            )
-        return wanted(value)
-    kind = {str: "a text", Path: "a path", float: "a number"}[wanted]
-    raise SettingsError(f"{setting.source}: {setting.name} wants {kind}, not {value!r}.")
+    read, kind = {
+        "listen": (_text, "a text"),
+        "database": (_path, "a path"),
+        "shutdown_grace_s": (_number, "a number"),
+        "packs_off": (_texts, "a list of texts"),
+        "placeholders": (_texts, "a list of texts"),
+    }[setting.name]
+    try:
+        return read(setting.value)
+    except SettingsError as error:
+        raise SettingsError(f"{setting.source}: {setting.name} {error}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise SettingsError(
+            f"{setting.source}: {setting.name} wants {kind}, not {setting.value!r}."
+        ) from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError
+    return str(value)
+
+
+def _path(value: object) -> Path:
+    path = _text(value)
+    if "://" in path:
+        raise SettingsError(
+            f"wants the path of an SQLite file; {path.partition('://')[0]} databases are not "
+            "served yet."
+        )
+    return Path(path)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise TypeError
+    return float(value)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Read a list; from the environment and flags, texts with commas between them."""
+    if isinstance(value, str):
+        return tuple(text for text in map(str.strip, value.split(",")) if text)
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    return tuple(_text(text) for text in value)

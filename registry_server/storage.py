@@ -3,7 +3,15 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from registry_server.vocabulary.genre import Claim, Genre, GenrePage, Granted
+from registry_server.vocabulary.genre import (
+    Claim,
+    Genre,
+    GenrePage,
+    Grants,
+    RegistryState,
+    Sighting,
+)
+from registry_server.vocabulary.knowledge import Knowledge
 
 
 class Store(Protocol):
@@ -21,8 +29,24 @@ class Store(Protocol):
     async def page(self, after_id: int, size_max: int) -> GenrePage:
         """Return the first *size_max* genres with an id above *after_id*."""
 
-    async def grant(self, claims: Sequence[Claim]) -> list[Granted]:
+    async def reviewed(self, keys: Collection[str]) -> set[str]:
+        """Return those of *keys* that are on the review list."""
+
+    async def packs(self) -> dict[str, str]:
+        """Return the content of each imported pack, by its name."""
+
+    async def grant(self, claims: Sequence[Claim], sightings: Sequence[Sighting]) -> Grants:
         """
-        Create what *claims* name and nothing reaches, in one durable transaction, and
-        answer each in order. Writes nothing if all are reached.
+        Create what *claims* name and nothing reaches, and note *sightings*, in one durable
+        transaction; answer each claim in order. Writes nothing if all are reached and
+        nothing was seen.
+        """
+
+    async def link(
+        self, knowledge: Knowledge, imported: tuple[str, str] | None = None
+    ) -> tuple[list[Genre], RegistryState]:
+        """
+        Give the genres what *knowledge* has of them, each as a change of its own, and keep
+        the pack *imported* (name, content), in one durable transaction; return those that
+        changed and the state after. Writes nothing if all is as it was.
         """

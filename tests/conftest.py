@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,10 +51,12 @@ class Server:
 
 
 @contextmanager
-def running_server(database: Path, listen: str = "127.0.0.1:0") -> Iterator[Server]:
+def running_server(
+    database: Path, listen: str = "127.0.0.1:0", flags: Sequence[str] = ()
+) -> Iterator[Server]:
     """Run a server until the block ends; it is ready when this gives it."""
     process = subprocess.Popen(
-        [BIN / "genre-registry", "serve", "--listen", listen, "--database", str(database)],
+        [BIN / "genre-registry", "serve", "--listen", listen, "--database", str(database), *flags],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -95,8 +97,10 @@ def start_server(database: Path) -> Iterator[StartServer]:
     """Start servers on the test's database; what still runs at the end is stopped."""
     with ExitStack() as stack:
 
-        def start(listen: str = "127.0.0.1:0", database: Path = database) -> Server:
-            return stack.enter_context(running_server(database, listen))
+        def start(
+            listen: str = "127.0.0.1:0", database: Path = database, flags: Sequence[str] = ()
+        ) -> Server:
+            return stack.enter_context(running_server(database, listen, flags))
 
         yield start
 

@@ -103,10 +103,15 @@ def test_the_check_changes_nothing(copy: Path) -> None:
             "genre 7 has a revision that the journal does not know",
         ),
         (
-            "UPDATE spelling SET lookup_key = 'wrong' WHERE genre_id = 301",
+            "UPDATE spelling SET lookup_key = 'wrong' WHERE text = 'Trip-Hop'",
             "the spelling 'Trip-Hop' is kept under the key 'wrong', which is not its own",
         ),
-        ("UPDATE spelling SET text = '' WHERE genre_id = 301", "the spelling ''"),
+        ("UPDATE spelling SET text = '' WHERE text = 'Trip-Hop'", "the spelling ''"),
+        ("UPDATE genre SET name = 'Dub' WHERE id = 301", "genre 301 is not reached by its name"),
+        (
+            "INSERT INTO external_id SELECT 7, whose, value FROM external_id",
+            "is given to several genres",
+        ),
         ("DELETE FROM genre WHERE id = 7", "points to no genre"),
         ("DELETE FROM registry", "registry"),
     ],
@@ -198,6 +203,7 @@ def test_genres_that_a_migration_kept_apart_are_no_fault(copy: Path) -> None:
         "UPDATE registry SET key_version = 0",
         "UPDATE spelling SET lookup_key = 'hip-hop', text = 'hip-hop' WHERE genre_id = 7",
         "UPDATE spelling SET lookup_key = 'hip_hop', text = 'hip_hop' WHERE genre_id = 8",
+        "UPDATE genre SET name = (SELECT text FROM spelling WHERE genre_id = id) WHERE id IN (7, 8)",
     )
 
     migrated = run("genre-registry", "migrate", "--database", copy)

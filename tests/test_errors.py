@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 import worker_client
-from registry_server.transport.servicer import SERVICE
+from registry_server.transport.servicer import REGISTRY_SERVICE
 from registry_server.transport.status import DOMAIN, STATUS_FOR, status_of, status_of_defect
 from registry_server.vocabulary import refusals
 from registry_server.vocabulary.refusals import RegistryError
@@ -43,6 +43,8 @@ FAMILY: list[tuple[RegistryError, type[worker_client.RegistryError]]] = [
     (refusals.RequestIdTooLong(65), worker_client.InvalidRequest),
     (refusals.PageSizeNegative(), worker_client.InvalidRequest),
     (refusals.PageTokenInvalid(), worker_client.InvalidRequest),
+    (refusals.PackUnknown("beets", ["musicbrainz"]), worker_client.InvalidRequest),
+    (refusals.PackInvalid("It is not JSON."), worker_client.InvalidRequest),
     (refusals.MessageMalformed("No message.", field="name"), worker_client.InvalidRequest),
     (refusals.GenreNotFound.with_id(7), worker_client.GenreNotFound),
     (refusals.GenreNotFound.named("Dub"), worker_client.GenreNotFound),
@@ -158,7 +160,7 @@ def answering(answer: Answer) -> Iterator[str]:
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool)
         server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE.full_name, methods),)
+            (grpc.method_handlers_generic_handler(REGISTRY_SERVICE.full_name, methods),)
         )
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()

@@ -2,7 +2,7 @@
 
 from conftest import Server, StartServer
 
-from registry_server.registry import HOT_SPELLINGS_MAX
+from registry_server.catalogue import HOT_SPELLINGS_MAX
 from worker_client import GenreRegistryClient, Resolution
 
 GENRES = 2 * HOT_SPELLINGS_MAX + 3000

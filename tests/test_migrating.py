@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from registry_server.store import genres, migrations, schema
+from registry_server.store import migrations, schema
 from registry_server.store.engines import reading_engine, writing_engine
 from registry_server.store.failures import (
     DatabaseFailed,
@@ -22,11 +22,15 @@ from registry_server.store.failures import (
     DatabaseNewer,
     DatabaseUnusable,
 )
+from registry_server.store.granting import grant
 from registry_server.store.sqlite import close_writer, open_writer
 from registry_server.vocabulary.genre import Claim
 from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
 
-TABLES = {"alembic_version", "change", "genre", "registry", "spelling"}
+TABLES = {
+    *("alembic_version", "change", "external_id", "genre", "pack", "parent"),
+    *("registry", "review", "spelling"),
+}
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def opened(path: Path) -> Iterator[tuple[Connection, list[str]]]:
 def create(path: Path, *names: str) -> None:
     """Make *names* genres, with ids from 1."""
     with opened(path) as (writer, _), writer.begin():
-        genres.grant(writer, [Claim(Spelling.of(name), "") for name in names])
+        grant(writer, [Claim(Spelling.of(name), "") for name in names])
 
 
 def ask(path: Path, *statements: str) -> list[tuple[object, ...]]:
@@ -63,7 +67,7 @@ def reached_by(path: Path) -> dict[object, object]:
 def test_a_missing_file_is_made_with_the_whole_schema(database: Path) -> None:
     """The first start leaves a registry, marked as ours, with every column typed."""
     with opened(database) as (_, done):
-        assert [line.partition(":")[0] for line in done] == ["migration 0001"]
+        assert [line.partition(":")[0] for line in done] == ["migration 0001", "migration 0002"]
 
     assert tables_of(database) == TABLES
     assert ask(database, "PRAGMA application_id") == [(schema.APPLICATION_ID,)]
@@ -292,7 +296,7 @@ def test_a_reader_sees_one_moment(database: Path) -> None:
         with engine.begin() as reader:
             before = reader.exec_driver_sql(count).scalar_one()
             with writer.begin():
-                genres.grant(writer, [Claim(Spelling.of("Dub"), "")])
+                grant(writer, [Claim(Spelling.of("Dub"), "")])
             assert reader.exec_driver_sql(count).scalar_one() == before == 0
         with engine.begin() as reader:
             assert reader.exec_driver_sql(count).scalar_one() == 1
@@ -306,7 +310,7 @@ def test_a_writer_waits_for_its_turn_instead_of_failing(database: Path) -> None:
 
     def read_then_insert() -> list[bool]:
         with writing_engine(database).begin() as writer:
-            return [granted.made for granted in genres.grant(writer, claims)]
+            return [granted.made for granted in grant(writer, claims).granted]
 
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

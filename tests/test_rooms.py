@@ -14,19 +14,28 @@ import worker_client
 ROOT = Path(__file__).parent.parent
 
 VOCABULARY = ("registry_server.vocabulary",)
+PACKS = ("registry_server.packs",)
+CATALOGUE = (
+    *("registry_server.catalogue", "registry_server.hot_cache", "registry_server.rounds"),
+    *("registry_server.outcomes", "registry_server.storage"),
+)
 CORE = (
-    *("registry_server.registry", "registry_server.hot_cache", "registry_server.rounds"),
-    *("registry_server.page_token", "registry_server.outcomes", "registry_server.storage"),
+    *("registry_server.registry", "registry_server.tag_resolver", "registry_server.page_token"),
+    *("registry_server.requests", *CATALOGUE),
 )
 BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
-    *("registry_server.transport", *CORE, *VOCABULARY),
+    *("registry_server.transport", *CORE, *PACKS, *VOCABULARY),
 )
 WIRE = ("grpc", "grpc_status", "google", "genre_registry")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/vocabulary": VOCABULARY,
-    "registry_server/registry.py": (*CORE, *VOCABULARY),
+    "registry_server/packs": (*PACKS, *VOCABULARY),
+    "registry_server/registry.py": (*CORE, *PACKS, *VOCABULARY),
+    "registry_server/tag_resolver.py": (*CORE, *VOCABULARY),
+    "registry_server/catalogue.py": (*CATALOGUE, *VOCABULARY),
+    "registry_server/requests.py": ("registry_server.outcomes", *VOCABULARY),
     "registry_server/hot_cache.py": VOCABULARY,
     "registry_server/outcomes.py": ("registry_server.hot_cache", *VOCABULARY),
     "registry_server/storage.py": VOCABULARY,
@@ -34,7 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/page_token.py": VOCABULARY,
     "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),
     "registry_server/transport": ("registry_server.transport", *CORE, *VOCABULARY, *WIRE),
-    "registry_server/settings.py": (),
+    "registry_server/settings.py": (*PACKS, *VOCABULARY),
     "registry_server/logs.py": (),
     "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
     "registry_server/cli.py": ("registry_server", "click"),

@@ -7,6 +7,7 @@ from conftest import run
 
 from registry_server.settings import (
     LISTEN_DEFAULT,
+    PLACEHOLDERS,
     Settings,
     SettingsError,
     read_settings,
@@ -41,6 +42,8 @@ def test_without_any_settings_the_defaults_are_in_force() -> None:
         "listen": (LISTEN_DEFAULT, "default"),
         "database": (Path("/var/lib/genres/registry.db"), "default"),
         "shutdown_grace_s": (5.0, "default"),
+        "packs_off": ((), "default"),
+        "placeholders": (PLACEHOLDERS, "default"),
     }
 
 
@@ -53,6 +56,8 @@ def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> 
         "listen": ("127.0.0.1:3", "--listen"),
         "database": (Path("env.db"), "GENRE_REGISTRY_DATABASE"),
         "shutdown_grace_s": (1.0, str(file)),
+        "packs_off": ((), "default"),
+        "placeholders": (PLACEHOLDERS, "default"),
     }
 
 
@@ -83,7 +88,7 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
     with pytest.raises(SettingsError) as in_environment:
         values_of(environment={"GENRE_REGISTRY_LISTEN_ON": "127.0.0.1:1"})
 
-    allowed = "there are listen, database, shutdown_grace_s."
+    allowed = "there are listen, database, shutdown_grace_s, packs_off, placeholders."
     assert str(in_file.value) == f"{file}: there is no setting 'lissen'; {allowed}"
     assert str(in_environment.value) == (
         f"GENRE_REGISTRY_LISTEN_ON: there is no setting 'listen_on'; {allowed}"
@@ -100,6 +105,10 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ('database = "postgresql://db/genres"', "postgresql databases are not served yet"),
         ('shutdown_grace_s = "soon"', "shutdown_grace_s wants a number, not 'soon'"),
         ("shutdown_grace_s = true", "shutdown_grace_s wants a number, not True"),
+        ('packs_off = ["discog"]', "packs_off: there is no pack 'discog'; there are musicbrainz,"),
+        ("packs_off = 1", "packs_off wants a list of texts, not 1"),
+        ('placeholders = [""]', "placeholders wants a list of texts"),
+        ('placeholders = ["--"]', "placeholders: The name"),
         ("shutdown_grace_s = -1", "0 to 3600 seconds"),
         ("shutdown_grace_s = 3601", "0 to 3600 seconds"),
         ("shutdown_grace_s = nan", "0 to 3600 seconds"),
@@ -194,7 +203,9 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
 
     printed = run(
         *("genre-registry", "settings", "--settings", file, "--listen", "unix:/run/genres.sock"),
+        *("--packs-off", "beets, discogs"),
         GENRE_REGISTRY_DATABASE="/srv/genres.db",
+        GENRE_REGISTRY_PLACEHOLDERS="Unknown,Other",
     )
 
     assert printed.returncode == 0
@@ -202,6 +213,8 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["listen", "unix:/run/genres.sock", "(--listen)"],
         ["database", "/srv/genres.db", "(GENRE_REGISTRY_DATABASE)"],
         ["shutdown_grace_s", "7.0", f"({file})"],
+        ["packs_off", "beets,", "discogs", "(--packs-off)"],
+        ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],
     ]
 
 

@@ -2,18 +2,23 @@
 
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 import grpc
-from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 
 from worker_client import _calls
 from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
 from worker_client._errors import RegistryDefect, RegistryError, error_of_call
-from worker_client._values import Genre, GenrePage, Resolution, ResolvedTags, TagSet
-
-if TYPE_CHECKING:
-    from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryAsyncStub
+from worker_client._values import (
+    ExplainedStep,
+    Genre,
+    GenrePage,
+    ImportedPack,
+    Resolution,
+    ResolvedTags,
+    TagContainer,
+    TagSet,
+)
 
 Answer = TypeVar("Answer")
 
@@ -31,7 +36,7 @@ class AsyncGenreRegistryClient:
     ) -> None:
         self.target = target
         self._deadlines = deadlines
-        self._opened: tuple[grpc.aio.Channel, GenreRegistryAsyncStub] | None = None
+        self._opened: tuple[grpc.aio.Channel, _calls.Stubs] | None = None
 
     async def get_or_create(
         self, name: str, *, request_id: str | None = None, deadline_s: float | None = None
@@ -54,10 +59,22 @@ class AsyncGenreRegistryClient:
         tag_sets: Iterable[TagSet],
         *,
         request_id: str | None = None,
+        validate_only: bool = False,
         deadline_s: float | None = None,
     ) -> list[ResolvedTags]:
         """As `GenreRegistryClient.resolve_tags`."""
-        return await self._call(_calls.resolve_tags(tag_sets, request_id), deadline_s)
+        call = _calls.resolve_tags(tag_sets, request_id, validate_only=validate_only)
+        return await self._call(call, deadline_s)
+
+    async def explain_spelling(
+        self,
+        value: str,
+        container: TagContainer = TagContainer.UNSPECIFIED,
+        *,
+        deadline_s: float | None = None,
+    ) -> list[ExplainedStep]:
+        """As `GenreRegistryClient.explain_spelling`."""
+        return await self._call(_calls.explain_spelling(value, container), deadline_s)
 
     async def get_genre(self, genre_id: int, *, deadline_s: float | None = None) -> Genre:
         """As `GenreRegistryClient.get_genre`."""
@@ -89,6 +106,12 @@ class AsyncGenreRegistryClient:
             for genre in page.genres:
                 yield genre
 
+    async def import_pack(
+        self, pack: str, documents: Iterable[bytes], *, deadline_s: float | None = None
+    ) -> ImportedPack:
+        """As `GenreRegistryClient.import_pack`."""
+        return await self._call(_calls.import_pack(pack, documents), deadline_s)
+
     async def close(self) -> None:
         """Close the connection; a later call opens a new one."""
         opened, self._opened = self._opened, None
@@ -107,10 +130,10 @@ class AsyncGenreRegistryClient:
         await self.close()
 
     async def _call(self, call: _calls.Call[Answer], deadline_s: float | None) -> Answer:
-        channel, stub = self._opened or self._open()
+        channel, stubs = self._opened or self._open()
         timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
         try:
-            reply = await getattr(stub, call.rpc)(call.request, timeout=timeout_s)
+            reply = await stubs.method(call)(call.request, timeout=timeout_s)
         except grpc.RpcError as failure:
             raise error_of_call(
                 failure,
@@ -121,7 +144,7 @@ class AsyncGenreRegistryClient:
             raise RegistryDefect(f"What answered at {self.target} is no registry.")
         return call.meaning(reply)
 
-    def _open(self) -> "tuple[grpc.aio.Channel, GenreRegistryAsyncStub]":
+    def _open(self) -> tuple[grpc.aio.Channel, _calls.Stubs]:
         channel = grpc.aio.insecure_channel(self.target, options=CHANNEL_OPTIONS)
-        self._opened = (channel, GenreRegistryStub(channel))
+        self._opened = (channel, _calls.Stubs(channel))
         return self._opened

@@ -9,12 +9,20 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc
-from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 
 from worker_client import _calls
 from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
 from worker_client._errors import RegistryError, error_of_call
-from worker_client._values import Genre, GenrePage, Resolution, ResolvedTags, TagSet
+from worker_client._values import (
+    ExplainedStep,
+    Genre,
+    GenrePage,
+    ImportedPack,
+    Resolution,
+    ResolvedTags,
+    TagContainer,
+    TagSet,
+)
 
 Answer = TypeVar("Answer")
 
@@ -45,7 +53,7 @@ class GenreRegistryClient:
         self.target = target
         self._deadlines = deadlines
         self._opening = threading.Lock()
-        self._opened: tuple[int, grpc.Channel, GenreRegistryStub] | None = None
+        self._opened: tuple[int, grpc.Channel, _calls.Stubs] | None = None
 
     def get_or_create(
         self, name: str, *, request_id: str | None = None, deadline_s: float | None = None
@@ -85,16 +93,40 @@ class GenreRegistryClient:
         tag_sets: Iterable[TagSet],
         *,
         request_id: str | None = None,
+        validate_only: bool = False,
         deadline_s: float | None = None,
     ) -> list[ResolvedTags]:
         """
         Return what each of at most 1000 *tag_sets* names, created where it is new.
 
+        Args:
+            validate_only: Answer as if, and write nothing: a genre that would be created
+                has the id 0, and `key` tells such genres apart.
+
         Raises:
             InvalidRequest: more than 1000 tag sets.
+            InvalidName: a value holds half of a character; nothing was sent.
             StorageFull: as for `get_or_create`; nothing was created.
         """
-        return self._call(_calls.resolve_tags(tag_sets, request_id), deadline_s)
+        call = _calls.resolve_tags(tag_sets, request_id, validate_only=validate_only)
+        return self._call(call, deadline_s)
+
+    def explain_spelling(
+        self,
+        value: str,
+        container: TagContainer = TagContainer.UNSPECIFIED,
+        *,
+        deadline_s: float | None = None,
+    ) -> list[ExplainedStep]:
+        """
+        Return every step from one raw tag value to its genres; never creates.
+
+        Refuses no value: one that names nothing has steps that say why.
+
+        Raises:
+            InvalidName: *value* holds half of a character, and can't be sent.
+        """
+        return self._call(_calls.explain_spelling(value, container), deadline_s)
 
     def get_genre(self, genre_id: int, *, deadline_s: float | None = None) -> Genre:
         """
@@ -145,6 +177,27 @@ class GenreRegistryClient:
             page = self.list_page(page.next_page_token)
             yield from page.genres
 
+    def import_pack(
+        self, pack: str, documents: Iterable[bytes], *, deadline_s: float | None = None
+    ) -> ImportedPack:
+        """
+        Give the registry a newer version of a reference pack, for good.
+
+        Genres that are there gain what it knows of them; none is renamed or merged. What
+        was not answered in time may have been taken in all the same: to repeat it is safe.
+
+        Args:
+            pack: Its name ("musicbrainz").
+            documents: Every page that MusicBrainz's web service answered to
+                genre/all?fmt=json, as it came, in any order; together less than 4 MiB.
+
+        Raises:
+            InvalidRequest: there is no such pack (PACK_UNKNOWN), or the documents are not
+                the whole of one (PACK_INVALID); nothing was changed.
+            StorageFull: the registry's disk is full; nothing was changed.
+        """
+        return self._call(_calls.import_pack(pack, documents), deadline_s)
+
     def close(self) -> None:
         """Close the connection; a later call opens a new one."""
         with self._opening:
@@ -164,24 +217,24 @@ class GenreRegistryClient:
         self.close()
 
     def _call(self, call: _calls.Call[Answer], deadline_s: float | None) -> Answer:
-        channel, stub = self._open()
+        channel, stubs = self._open()
         timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
         try:
-            reply = getattr(stub, call.rpc)(call.request, timeout=timeout_s)
+            reply = stubs.method(call)(call.request, timeout=timeout_s)
         except grpc.RpcError as failure:
             raise error_of_call(
                 failure, target=self.target, is_connected=partial(_is_connected, channel)
             ) from failure
         return call.meaning(reply)
 
-    def _open(self) -> tuple[grpc.Channel, GenreRegistryStub]:
+    def _open(self) -> tuple[grpc.Channel, _calls.Stubs]:
         opened = self._opened
         if opened is None or opened[0] != os.getpid():
             with self._opening:
                 opened = self._opened
                 if opened is None or opened[0] != os.getpid():
                     channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
-                    opened = self._opened = (os.getpid(), channel, GenreRegistryStub(channel))
+                    opened = self._opened = (os.getpid(), channel, _calls.Stubs(channel))
                     # Before the interpreter ends: gRPC's threads can't end after it.
                     weakref.finalize(self, _close_own, os.getpid(), channel)
         return opened[1], opened[2]

@@ -14,7 +14,7 @@ class Deadlines:
     Attributes:
         read_s: Looking up, getting by id, listing a page.
         write_s: Getting or creating one name.
-        batch_s: Up to 1000 names, ids or tag sets.
+        batch_s: Up to 1000 names, ids or tag sets; taking in a reference pack.
     """
 
     read_s: float
@@ -37,7 +37,8 @@ RASPBERRY_PI = Deadlines(
     # checkpoint between them.
     write_s=10.0,
     # The same, and the work of 1000 names: 0.05 s on x86-64, allowed to take ten times as
-    # long on a Pi, behind as many other workers' batches as fit.
+    # long on a Pi, behind as many other workers' batches as fit. A pack is the keys of some
+    # 5000 names and as many rows at most, which is five such batches.
     batch_s=20.0,
 )
 """For a registry on a Raspberry Pi with its database on an SD card."""

@@ -1,6 +1,7 @@
 """What the registry answers, as plain frozen values: the contract's words without its messages."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -20,13 +21,27 @@ class TagContainer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Genre:
-    """A genre as of its last change. Its `id` is for ever; its `name` is for people."""
+    """
+    A genre as of its last change.
+
+    Attributes:
+        id: Is for ever; 0 for one that was asked about and would be created, whose times
+            and revision mean nothing yet.
+        name: Is for people.
+        aliases: Other spellings that reach it, sorted.
+        parent_ids: The genres that it is a kind of, ascending.
+        external_ids: Its ids elsewhere, by place ("musicbrainz"). A plain dict, so that a
+            genre goes to other processes; not to be changed.
+    """
 
     id: int
     name: str
     create_time: datetime
     update_time: datetime
     revision: int
+    aliases: tuple[str, ...] = ()
+    parent_ids: tuple[int, ...] = ()
+    external_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +62,23 @@ class TagSet:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedGenre:
-    """A genre that a raw value names: the part that names it, and the rule that found the part."""
+    """
+    A genre that a raw value names.
+
+    Attributes:
+        spelling: The part of the value that names it, decoded and trimmed.
+        rule: What found the part ("R4").
+        key: Equal for all spellings of one genre, also of one that would be created; its
+            form may change with the server's version.
+        pack: The reference pack that knows the genre ("musicbrainz"); "" if none does.
+    """
 
     genre: Genre
     created: bool
     spelling: str
     rule: str
+    key: str = ""
+    pack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +90,64 @@ class DroppedPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewPart:
+    """A compound that *rule* could not decide: left whole, a genre as it is, for a curator."""
+
+    text: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedTags:
     """What one tag set came to: each genre once, in the order of the tag."""
 
     genres: tuple[ResolvedGenre, ...]
     dropped: tuple[DroppedPart, ...]
+    review: tuple[ReviewPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedStep:
+    """
+    One step on the way from a raw value to genres.
+
+    Attributes:
+        rule: The splitting rule at work ("R7"), or "IDENTITY": from a part to its genre.
+        text: What the step looked at.
+        parts: What it made of that, in the order of the tag; empty if it dropped it.
+        note: Why, in words.
+        key: The identity key that decided, at an identity step.
+        packs: The reference packs that know the text or its parts, where that decided.
+        genre: What is reached, at an identity step; its id is 0 if it would be created.
+    """
+
+    rule: str
+    text: str
+    parts: tuple[str, ...]
+    note: str
+    key: str
+    packs: tuple[str, ...]
+    genre: Genre | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPack:
+    """
+    What the import of a reference pack came to.
+
+    Attributes:
+        version: The pack's from now on.
+        genres: How many it holds.
+        skipped: Names that can be no genre's name, and were left out.
+        changed: How many genres of the registry gained an id, an alias or a parent.
+        revision: The registry's after the import.
+    """
+
+    version: str
+    genres: int
+    skipped: tuple[str, ...]
+    changed: int
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)

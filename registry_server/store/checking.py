@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, and_, func, not_, select
+from sqlalchemy import Connection, Table, and_, func, inspect, not_, select, tuple_
 
-from registry_server.store import genres, schema
+from registry_server.store import genres, linking, schema
 from registry_server.store.engines import inspecting_engine
 from registry_server.store.failures import DatabaseMissing, DatabaseNewer, at_the_desk
 from registry_server.store.migrating import (
@@ -61,11 +61,33 @@ def check(path: Path) -> Report:
         return Report(tuple(_facts(connection)))
 
 
+def imported_packs(path: Path) -> dict[str, str]:
+    """
+    Return the content of each imported pack, by its name; none where there is no database
+    yet, or one of a version that had none.
+
+    Raises:
+        DatabaseUnusable: it can't be read, or is not a registry's.
+    """
+    if not path.exists():
+        return {}
+    with at_the_desk(path), ExitStack() as stack:
+        path = path.resolve()
+        engine = inspecting_engine(path)
+        stack.callback(engine.dispose)
+        connection = stack.enter_context(engine.begin())
+        check_ours(connection, path)
+        if not inspect(connection).has_table(schema.pack.name):
+            return {}
+        return linking.packs(connection)
+
+
 def _facts(connection: Connection) -> Iterator[str]:
     state = genres.state(connection)
     yield f"incarnation {state.incarnation}, revision {state.revision}"
     yield f"genres: {_count(connection, schema.genre)}"
     yield f"spellings: {_count(connection, schema.spelling)}"
+    yield f"compounds to review: {_count(connection, schema.review)}"
     yield "not checked: whether the disk kept what it was told to keep before the last power cut"
 
 
@@ -103,6 +125,19 @@ def _untruths(connection: Connection) -> Iterator[str]:
     nameless = select(genre.id).where(genre.id.not_in(select(spelling.genre_id)))
     for (genre_id,) in connection.execute(nameless):
         yield f"genre {genre_id} is reached by no spelling"
+    names = select(spelling.genre_id, spelling.text).where(spelling.kind == schema.NAME)
+    alias_only = select(genre.id, genre.name).where(
+        tuple_(genre.id, genre.name).not_in(names), genre.id.in_(select(spelling.genre_id))
+    )
+    for genre_id, name in connection.execute(alias_only):
+        yield f"genre {genre_id} is not reached by its name {name!r}"
+    shared = (
+        select(schema.external_id.c.whose, schema.external_id.c.value)
+        .group_by(schema.external_id.c.whose, schema.external_id.c.value)
+        .having(func.count() > 1)
+    )
+    for whose, value in connection.execute(shared):
+        yield f"the {whose} id {value} is given to several genres"
     unlogged = select(genre.id).where(
         not_(
             select(change.revision)

@@ -1,24 +1,15 @@
-"""
-What is asked of the tables, and how they change; each function within the caller's
-transaction.
-
-The hot statements are compiled once to the driver's own SQL and fed tuples, which
-halves the cost of a batch.
-"""
+"""What is asked of the tables; each function within the caller's transaction."""
 
 import json
-import time
-from collections.abc import Collection, Sequence
-from functools import cache
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from registry_server.store import schema
-from registry_server.vocabulary.genre import Claim, Genre, GenrePage, Granted, RegistryState
-
-CREATED = "created"
-"""The kind of change that makes a genre."""
+from registry_server.vocabulary.genre import Genre, GenrePage, RegistryState
 
 _GENRE = (
     schema.genre.c.id,
@@ -48,40 +39,44 @@ _AFTER = (
     .limit(bindparam("size"))
 )
 _STATE = select(schema.registry.c.revision, schema.registry.c.incarnation)
-# Locked before anything is read: nobody else can create between our read and our
-# insert. On SQLite, BEGIN IMMEDIATE has seen to that.
-_LOCKED = select(schema.registry.c.revision, schema.registry.c.genre_id_last).with_for_update()
-_MOVE_ON = update(schema.registry).values(
-    revision=bindparam("to_revision"), genre_id_last=bindparam("to_genre_id")
+# What else belongs to genres; none has any in most libraries' long tails.
+_ALIASES = (
+    select(schema.spelling.c.genre_id, schema.spelling.c.text)
+    .where(schema.spelling.c.kind == schema.ALIAS)
+    .order_by(schema.spelling.c.lookup_key)
 )
-
-
-@cache
-def _driver_sql(table: Table, dialect: Dialect) -> str:
-    return str(insert(table).compile(dialect=dialect))
-
-
-def _insert_all(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> None:
-    """Insert *rows*, each a tuple in the order of the table's columns."""
-    connection.exec_driver_sql(_driver_sql(table, connection.dialect), rows)
+_PARENTS = select(schema.parent.c.child_id, schema.parent.c.parent_id).order_by(
+    schema.parent.c.parent_id
+)
+_EXTERNAL_IDS = select(
+    schema.external_id.c.genre_id, schema.external_id.c.whose, schema.external_id.c.value
+).order_by(schema.external_id.c.whose)
+_ASKED_IDS = select(_ASKED.c.value)
+_ALIASES_OF = _ALIASES.where(schema.spelling.c.genre_id.in_(_ASKED_IDS))
+_PARENTS_OF = _PARENTS.where(schema.parent.c.child_id.in_(_ASKED_IDS))
+_EXTERNAL_IDS_OF = _EXTERNAL_IDS.where(schema.external_id.c.genre_id.in_(_ASKED_IDS))
 
 
 def all_keys(connection: Connection, size_max: int) -> dict[str, Genre] | None:
     """Return every key and the genre it reaches; None if there are more than *size_max*."""
     rows = connection.execute(_ALL_KEYS, {"size": size_max + 1}).all()
-    return {row[0]: Genre(*row[1:]) for row in rows} if len(rows) <= size_max else None
+    if len(rows) > size_max:
+        return None
+    found = _whole(connection, (row[1:] for row in rows), ids=None)
+    return {row[0]: found[row[1]] for row in rows}
 
 
 def find(connection: Connection, keys: Collection[str]) -> dict[str, Genre]:
     """Return the genres that *keys* reach, by key."""
     rows = connection.execute(_BY_KEY, {"asked": json.dumps(list(keys))}).all()
-    return {row[0]: Genre(*row[1:]) for row in rows}
+    found = _whole(connection, (row[1:] for row in rows), ids={row[1] for row in rows})
+    return {row[0]: found[row[1]] for row in rows}
 
 
 def genres(connection: Connection, ids: Collection[int]) -> dict[int, Genre]:
     """Return the genres that have *ids*, by id."""
     rows = connection.execute(_BY_ID, {"asked": json.dumps(list(ids))}).all()
-    return {row[0]: Genre(*row) for row in rows}
+    return _whole(connection, rows, ids={row[0] for row in rows})
 
 
 def state(connection: Connection) -> RegistryState:
@@ -92,62 +87,44 @@ def state(connection: Connection) -> RegistryState:
 def page(connection: Connection, after_id: int, size_max: int) -> GenrePage:
     """Return the first *size_max* genres with an id above *after_id*."""
     rows = connection.execute(_AFTER, {"after_id": after_id, "size": size_max + 1}).all()
+    listed = rows[:size_max]
     return GenrePage(
-        tuple(Genre(*row) for row in rows[:size_max]),
+        tuple(_whole(connection, listed, ids={row[0] for row in listed}).values()),
         more=len(rows) > size_max,
         state=state(connection),
     )
 
 
-def grant(connection: Connection, claims: Sequence[Claim]) -> list[Granted]:
-    """
-    Create what *claims* name and nothing reaches; answer each in order.
-
-    The first claim of a key makes the genre, named as the claim spells it. Every
-    genre made is a change with a revision of its own.
-    """
-    revision, genre_id = connection.execute(_LOCKED).one()
-    reached = find(connection, {claim.spelling.fold for claim in claims})
-    now_us = time.time_ns() // 1000
-    made: list[tuple[Claim, Genre]] = []
-    granted = []
-    for claim in claims:
-        genre = reached.get(claim.spelling.fold)
-        is_new = genre is None
-        if genre is None:
-            at = len(made) + 1
-            genre = Genre(
-                id=genre_id + at,
-                name=claim.spelling.text,
-                revision=revision + at,
-                create_time_us=now_us,
-                update_time_us=now_us,
-                request_id=claim.request_id,
-            )
-            made.append((claim, genre))
-            reached[claim.spelling.fold] = genre
-        granted.append(Granted(genre, made=is_new))
-    if made:
-        _write(connection, made)
-    return granted
+def _whole(
+    connection: Connection, rows: Iterable[Sequence[Any]], *, ids: Collection[int] | None
+) -> dict[int, Genre]:
+    """Return the genres of *rows* with all that belongs to them; *ids* are theirs, None for all."""
+    aliases = _grouped(connection, _ALIASES, _ALIASES_OF, ids)
+    parents = _grouped(connection, _PARENTS, _PARENTS_OF, ids)
+    external_ids = _grouped(connection, _EXTERNAL_IDS, _EXTERNAL_IDS_OF, ids)
+    found = {row[0]: Genre(*row) for row in rows}
+    for genre_id in {*aliases, *parents, *external_ids}:
+        found[genre_id] = replace(
+            found[genre_id],
+            aliases=tuple(alias for (alias,) in aliases.get(genre_id, ())),
+            parent_ids=tuple(parent_id for (parent_id,) in parents.get(genre_id, ())),
+            external_ids=tuple((whose, value) for whose, value in external_ids.get(genre_id, ())),
+        )
+    return found
 
 
-def _write(connection: Connection, made: list[tuple[Claim, Genre]]) -> None:
-    _insert_all(
-        connection,
-        schema.genre,
-        [
-            (g.id, g.name, g.revision, g.create_time_us, g.update_time_us, g.request_id)
-            for _, g in made
-        ],
+def _grouped(
+    connection: Connection, every: Select[Any], of_asked: Select[Any], ids: Collection[int] | None
+) -> dict[int, list[Any]]:
+    """Return the rows of a select by the genre's id, which is the first of their columns."""
+    if ids is not None and not ids:
+        return {}
+    rows = (
+        connection.execute(every)
+        if ids is None
+        else connection.execute(of_asked, {"asked": json.dumps(list(ids))})
     )
-    _insert_all(
-        connection,
-        schema.spelling,
-        [(c.spelling.fold, c.spelling.strict, c.spelling.text, g.id) for c, g in made],
-    )
-    _insert_all(
-        connection, schema.change, [(g.revision, CREATED, g.id, g.create_time_us) for _, g in made]
-    )
-    newest = made[-1][1]
-    connection.execute(_MOVE_ON, {"to_revision": newest.revision, "to_genre_id": newest.id})
+    grouped: dict[int, list[Any]] = defaultdict(list)
+    for genre_id, *values in rows.all():
+        grouped[genre_id].append(values)
+    return grouped

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, inspect, select, update
+from sqlalchemy import Connection, Row, delete, insert, inspect, select, update
 
 from registry_server.store import schema
 from registry_server.store.failures import DatabaseFailed, DatabaseForeign, DatabaseNewer
@@ -129,37 +129,39 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
         return []
     done = [f"keys: from version {stored[0]} on Unicode {stored[1]} to {ours[0]} on {ours[1]}"]
     table = schema.spelling
-    rows = connection.execute(
-        select(table.c.lookup_key, table.c.strict_key, table.c.text, table.c.genre_id).order_by(
-            table.c.genre_id
-        )
-    ).all()
-    holders: dict[str, str] = {}
+    # Names before aliases: an alias gives way.
+    rows = connection.execute(select(table).order_by(table.c.kind.desc(), table.c.genre_id)).all()
+    holders: dict[str, Row[Any]] = {}
+    outdated = []
     keyed = []
     for row in rows:
         try:
             spelling = Spelling.of(row.text)
         except InvalidName as refusal:
             done.append(f"keys: {row.text!r} was left as it was: {refusal}")
-            holders[row.lookup_key] = row.text
+            holders[row.lookup_key] = row
             continue
         key = spelling.fold
+        if key in holders and (row.kind == schema.ALIAS or holders[key].genre_id == row.genre_id):
+            outdated.append(row.lookup_key)
+            continue
         if key in holders:
             done.append(
-                f"keys: {row.text!r} now reads as {holders[key]!r}, another genre, "
+                f"keys: {row.text!r} now reads as {holders[key].text!r}, another genre, "
                 "and was kept apart from it"
             )
             key = pinned_key(spelling.strict)
             if key in holders:  # two of one strict key, which no rule of today tells apart
                 key = pinned_key(f"{spelling.strict}{PIN}{row.genre_id}")
-        holders[key] = row.text
+        holders[key] = row
         if (key, spelling.strict) != (row.lookup_key, row.strict_key):
-            keyed.append((row.lookup_key, key, spelling.strict, row.text, row.genre_id))
+            outdated.append(row.lookup_key)
+            keyed.append({**row._mapping, "lookup_key": key, "strict_key": spelling.strict})
     # All out, then all in: a key may be given up by one and taken by the next.
-    for old, *_ in keyed:
+    for old in outdated:
         connection.execute(delete(table).where(table.c.lookup_key == old))
-    for _, *values in keyed:
-        connection.execute(insert(table).values(tuple(values)))
+    if keyed:
+        connection.execute(insert(table), keyed)
     connection.execute(
         update(schema.registry).values(key_version=KEY_VERSION, unicode_version=UNICODE_VERSION)
     )

@@ -13,6 +13,7 @@ from typing import TypeVar, TypeVarTuple, Unpack
 from sqlalchemy import Connection, Engine
 
 from registry_server.store import genres as queries
+from registry_server.store import linking, reviews
 from registry_server.store.engines import (
     READERS,
     inspecting_engine,
@@ -25,9 +26,18 @@ from registry_server.store.failures import (
     at_the_desk,
     translated,
 )
+from registry_server.store.granting import grant
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.migrating import check_ours, migrate
-from registry_server.vocabulary.genre import Claim, Genre, GenrePage, Granted, RegistryState
+from registry_server.vocabulary.genre import (
+    Claim,
+    Genre,
+    GenrePage,
+    Grants,
+    RegistryState,
+    Sighting,
+)
+from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.refusals import StorageFailed
 
 Asked = TypeVarTuple("Asked")
@@ -76,17 +86,41 @@ class SqliteStore:
     async def state(self) -> RegistryState:
         return await self._read(queries.state)
 
-    async def grant(self, claims: Sequence[Claim]) -> list[Granted]:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writing, self._grant, claims)
+    async def reviewed(self, keys: Collection[str]) -> set[str]:
+        return await self._read(reviews.reviewed, keys)
 
-    def _grant(self, claims: Sequence[Claim]) -> list[Granted]:
-        # An unlinked file would go on taking commits that nobody can ever read.
-        with self._noting_failure():
-            if self.failed or _identity_of(self._path) != self._file:
-                raise StorageFailed
-            with self._writer.begin():
-                return queries.grant(self._writer, claims)
+    async def packs(self) -> dict[str, str]:
+        return await self._read(linking.packs)
+
+    async def grant(self, claims: Sequence[Claim], sightings: Sequence[Sighting]) -> Grants:
+        def change(connection: Connection) -> Grants:
+            reviews.note(connection, sightings)
+            return grant(connection, claims)
+
+        return await self._write(change)
+
+    async def link(
+        self, knowledge: Knowledge, imported: tuple[str, str] | None = None
+    ) -> tuple[list[Genre], RegistryState]:
+        def change(connection: Connection) -> tuple[list[Genre], RegistryState]:
+            if imported is not None:
+                linking.keep_pack(connection, *imported)
+            return linking.link(connection, knowledge), queries.state(connection)
+
+        return await self._write(change)
+
+    async def _write(self, change: Callable[[Connection], Found]) -> Found:
+        """Return what *change* does, in one durable transaction."""
+
+        def write() -> Found:
+            # An unlinked file would go on taking commits that nobody can ever read.
+            with self._noting_failure():
+                if self.failed or _identity_of(self._path) != self._file:
+                    raise StorageFailed
+                with self._writer.begin():
+                    return change(self._writer)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writing, write)
 
     async def _read(
         self, query: Callable[[Connection, Unpack[Asked]], Found], *asked: *Asked

@@ -6,11 +6,20 @@ the wire: a batch's reply is the replies to its names, one after the other.
 Source: https://protobuf.dev/programming-guides/encoding/, "Last One Wins".
 """
 
+from operator import is_not
+
 from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from registry_server.hot_cache import Known
-from registry_server.outcomes import Listing, Resolution, ResolvedTags
+from registry_server.outcomes import (
+    ExplainedStep,
+    Listing,
+    PackImport,
+    Resolution,
+    ResolvedPart,
+    ResolvedTags,
+)
 from registry_server.transport.status import status_of
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.refusals import GenreNotFound, InvalidName
@@ -20,6 +29,9 @@ def genre_message(genre: Genre) -> pb.Genre:
     return pb.Genre(
         id=genre.id,
         name=genre.name,
+        aliases=genre.aliases,
+        parent_ids=genre.parent_ids,
+        external_ids=dict(genre.external_ids),
         create_time=_timestamp(genre.create_time_us),
         update_time=_timestamp(genre.update_time_us),
         revision=genre.revision,
@@ -63,26 +75,83 @@ def _one_result(result: pb.BatchGetOrCreateResponse.Result) -> bytes:
     return pb.BatchGetOrCreateResponse(results=[result]).SerializeToString()
 
 
-def resolved_tags(results: list[ResolvedTags]) -> pb.ResolveTagsResponse:
-    return pb.ResolveTagsResponse(
-        results=[
-            pb.ResolveTagsResponse.Result(
-                genres=[
-                    pb.ResolveTagsResponse.ResolvedGenre(
-                        genre=genre_message(part.resolution.known.genre),
-                        created=part.resolution.created,
-                        spelling=part.spelling.text,
-                        rule=part.rule.value,
-                    )
-                    for part in result.parts
-                ],
-                dropped=[
-                    pb.ResolveTagsResponse.DroppedPart(text=dropped.text, reason=dropped.reason)
-                    for dropped in result.dropped
-                ],
-            )
-            for result in results
-        ]
+def resolved_tags(results: list[ResolvedTags]) -> bytes:
+    """Return the encoded answer to `ResolveTags`."""
+    return b"".join([_resolved(result) for result in results])
+
+
+def _resolved(result: ResolvedTags) -> bytes:
+    genres = tuple([part.resolution.known.genre for part in result.parts])
+    # The very same values: a genre that changed is another.
+    if result.encoded is None or any(map(is_not, genres, result.encoded_for)):
+        message = pb.ResolveTagsResponse.Result(
+            genres=[_resolved_genre(part) for part in result.parts],
+            dropped=[
+                pb.ResolveTagsResponse.DroppedPart(text=dropped.text, reason=dropped.reason)
+                for dropped in result.dropped
+            ],
+            review=[
+                pb.ResolveTagsResponse.ReviewPart(
+                    text=undecided.spelling.text, rule=undecided.rule.value
+                )
+                for undecided in result.review
+            ],
+        )
+        result.encoded = pb.ResolveTagsResponse(results=[message]).SerializeToString()
+        result.encoded_for = genres
+    return result.encoded
+
+
+def _resolved_genre(part: ResolvedPart) -> pb.ResolveTagsResponse.ResolvedGenre:
+    return pb.ResolveTagsResponse.ResolvedGenre(
+        genre=_genre_or_would_be(part.resolution.known.genre),
+        created=part.resolution.created,
+        spelling=part.spelling.text,
+        rule=part.rule.value,
+        key=part.key,
+        pack=part.meaning.origin.pack if part.meaning else "",
+    )
+
+
+def _genre_or_would_be(genre: Genre) -> pb.Genre:
+    if genre.id:
+        return genre_message(genre)
+    return pb.Genre(name=genre.name, external_ids=dict(genre.external_ids))
+
+
+def explained(steps: list[ExplainedStep]) -> pb.ExplainSpellingResponse:
+    return pb.ExplainSpellingResponse(steps=[_explained_step(step) for step in steps])
+
+
+def _explained_step(step: ExplainedStep) -> pb.ExplainSpellingResponse.Step:
+    if step.split is not None:
+        return pb.ExplainSpellingResponse.Step(
+            rule=step.split.rule.value,
+            text=step.split.text,
+            parts=step.split.parts,
+            note=step.split.note,
+            packs=step.split.packs,
+        )
+    assert step.part is not None
+    genre = step.part.resolution.known.genre
+    return pb.ExplainSpellingResponse.Step(
+        rule="IDENTITY",
+        text=step.part.spelling.text,
+        parts=[genre.name],
+        note=step.note,
+        key=step.key,
+        packs=[step.part.meaning.origin.pack] if step.part.meaning else [],
+        genre=_genre_or_would_be(genre),
+    )
+
+
+def pack_import(imported: PackImport) -> pb.ImportPackResponse:
+    return pb.ImportPackResponse(
+        version=imported.version,
+        genres=imported.genres,
+        skipped=imported.skipped,
+        changed=imported.changed,
+        revision=imported.revision,
     )
 
 

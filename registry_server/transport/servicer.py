@@ -1,4 +1,4 @@
-"""The service `GenreRegistry`: one method an RPC, bytes in, bytes out."""
+"""The services of the contract: one method an RPC, bytes in, bytes out."""
 
 import asyncio
 from typing import Any, cast
@@ -8,6 +8,7 @@ from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.message import Message
 
 from registry_server.registry import Registry
+from registry_server.tag_resolver import TagResolver, TagSet
 from registry_server.transport import encode
 from registry_server.transport.decode import decode, strings_of
 from registry_server.vocabulary.identity import has_surrogates
@@ -15,14 +16,19 @@ from registry_server.vocabulary.refusals import TextNotUtf8
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-SERVICE = pb.DESCRIPTOR.services_by_name["GenreRegistry"]
+REGISTRY_SERVICE = pb.DESCRIPTOR.services_by_name["GenreRegistry"]
+OPERATIONS_SERVICE = pb.DESCRIPTOR.services_by_name["GenreOperations"]
+
+_ID3 = frozenset({pb.TAG_CONTAINER_ID3V1, pb.TAG_CONTAINER_ID3V23, pb.TAG_CONTAINER_ID3V24})
+"""The containers in which numbers stand for names."""
 
 
 class GenreRegistryServicer:
     """Decodes, asks the registry, encodes. Refusals pass through to `calls.answering`."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, resolver: TagResolver) -> None:
         self._registry = registry
+        self._resolver = resolver
 
     async def GetOrCreate(self, data: bytes, context: Context) -> bytes:
         request = decode(pb.GetOrCreateRequest, data)
@@ -41,14 +47,22 @@ class GenreRegistryServicer:
         )
         return encode.batch(outcomes)
 
-    async def ResolveTags(self, data: bytes, context: Context) -> Message:
+    async def ResolveTags(self, data: bytes, context: Context) -> bytes:
         request = decode(pb.ResolveTagsRequest, data)
-        results = await self._registry.resolve_tags(
-            [list(tag_set.values) for tag_set in request.tag_sets],
+        results = await self._resolver.resolve(
+            [TagSet(tuple(each.values), each.container in _ID3) for each in request.tag_sets],
             request.request_id,
             deadline_s=_deadline_s(context),
+            validate_only=request.validate_only,
         )
         return encode.resolved_tags(results)
+
+    async def ExplainSpelling(self, data: bytes, context: Context) -> Message:
+        request = decode(pb.ExplainSpellingRequest, data)
+        tag_set = TagSet((request.value,), request.container in _ID3)
+        return encode.explained(
+            await self._resolver.explain(tag_set, deadline_s=_deadline_s(context))
+        )
 
     async def GetGenre(self, data: bytes, _context: Context) -> Message:
         request = decode(pb.GetGenreRequest, data)
@@ -67,6 +81,19 @@ class GenreRegistryServicer:
     async def ListGenres(self, data: bytes, _context: Context) -> Message:
         request = decode(pb.ListGenresRequest, data)
         return encode.listing(await self._registry.listing(request.page_size, request.page_token))
+
+
+class GenreOperationsServicer:
+    """As `GenreRegistryServicer`, for operators."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def ImportPack(self, data: bytes, _context: Context) -> Message:
+        request = decode(pb.ImportPackRequest, data)
+        return encode.pack_import(
+            await self._registry.import_pack(request.pack, list(request.documents))
+        )
 
 
 def _deadline_s(context: Context) -> float:

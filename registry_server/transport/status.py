@@ -23,6 +23,8 @@ STATUS_FOR: dict[type[RegistryError], StatusCode] = {
     refusals.RequestIdTooLong: StatusCode.INVALID_ARGUMENT,
     refusals.PageSizeNegative: StatusCode.INVALID_ARGUMENT,
     refusals.PageTokenInvalid: StatusCode.INVALID_ARGUMENT,
+    refusals.PackUnknown: StatusCode.INVALID_ARGUMENT,
+    refusals.PackInvalid: StatusCode.INVALID_ARGUMENT,
     refusals.MessageMalformed: StatusCode.INVALID_ARGUMENT,
     refusals.GenreNotFound: StatusCode.NOT_FOUND,
     refusals.Overloaded: StatusCode.UNAVAILABLE,

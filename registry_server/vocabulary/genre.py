@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.knowledge import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +12,9 @@ class Genre:
     A genre as of its last change.
 
     `request_id` names the logical request that created it ("" for none); it
-    stays within the server. Times are microseconds since 1970, UTC.
+    stays within the server. Times are microseconds since 1970, UTC. `aliases` are in
+    the order of their keys, `parent_ids` ascend, `external_ids` are pairs of whose
+    and which, sorted. An id of 0 is that of a genre that would be created.
     """
 
     id: int
@@ -20,22 +23,67 @@ class Genre:
     create_time_us: int
     update_time_us: int
     request_id: str
+    aliases: tuple[str, ...] = ()
+    parent_ids: tuple[int, ...] = ()
+    external_ids: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A caller's wish that *spelling* reach a genre, whichever is first to make it."""
+    """
+    A caller's wish that *spelling* reach a genre, whichever is first to make it.
+
+    `reference` is what the packs know of that genre: the spelling reaches what the key of
+    the reference reaches, and a new genre takes its synonyms, ids and parents.
+    """
 
     spelling: Spelling
     request_id: str
+    reference: Reference | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that the spelling reaches a genre by, the first that does."""
+        if self.reference is None or self.reference.key == self.spelling.fold:
+            return (self.spelling.fold,)
+        return (self.spelling.fold, self.reference.key)
+
+    @property
+    def name(self) -> Spelling:
+        """What a new genre is called: a mere variant gives way to the packs' preferred name."""
+        if self.reference is None or self.reference.may_be_named(self.spelling):
+            return self.spelling
+        return self.reference.name
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A compound that no rule could decide, seen *times* times; first in *raw_value*."""
+
+    spelling: Spelling
+    rule: str
+    raw_value: str
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What became of a claim: the genre, and whether this very claim made it."""
+    """
+    What became of a claim: the genre, and whether this very claim made it. `keys` reach it:
+    all of a genre just made, else the one that did.
+    """
 
     genre: Genre
     made: bool
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What became of claims made together, in their order; `changed` genres gained a parent."""
+
+    granted: tuple[Granted, ...]
+    changed: tuple[Genre, ...]
 
 
 @dataclass(frozen=True, slots=True)

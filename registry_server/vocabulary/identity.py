@@ -1,11 +1,13 @@
 """
 Identity: when are two spellings one genre?
 
-Two keys, computed here and never by a database, whose `lower` knows ASCII only:
+Three keys, computed here and never by a database, whose `lower` knows ASCII only:
 
 * strict: the same text but for case, typography and invisible characters;
 * fold: strict, with hyphen, underscore and space made one, and "&", "+", "n"
-  between words made "and". Identity rests on it.
+  between words made "and". Identity rests on it;
+* loose: fold without separators, accents and punctuation. It joins nothing by itself:
+  it only reaches a genre that a reference pack knows. Never stored.
 
 `KEY_VERSION` and `UNICODE_VERSION` are stored beside the keys.
 """
@@ -147,6 +149,51 @@ def fold_key(strict: str) -> str:
     while (folded := _with_and(text)) != text:
         text = folded
     return text
+
+
+# Marks that people leave out and put in at will: on Latin, Greek and Cyrillic letters,
+# Hebrew points, Arabic vowel signs and the stretching tatweel. In other scripts marks
+# are letters: without its dakuten ジ is シ.
+_OPTIONAL_MARKS = _spans(
+    (0x0300, 0x036F),
+    (0x0591, 0x05BD),
+    (0x05BF, 0x05BF),
+    (0x05C1, 0x05C2),
+    (0x05C4, 0x05C7),
+    (0x0640, 0x0640),
+    (0x064B, 0x065F),
+    (0x0670, 0x0670),
+)
+# Letters with a stroke or of two kinds, which no normalization takes apart.
+_BARE = str.maketrans(
+    {
+        **dict.fromkeys(_OPTIONAL_MARKS, None),
+        **{"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "þ": "th", "æ": "ae", "œ": "oe"},
+    }
+)
+_PUNCTUATION_ASCII = str.maketrans(dict.fromkeys("!\"#%&'()*,-./:;?@[\\]_{} ", None))
+_EXCLAIMED = re.compile(r"[!?]+$")
+
+
+def loose_key(fold: str) -> str:
+    """
+    Return the loose key of a text, given its fold key: without separators, accents and
+    punctuation; symbols stay. Empty when nothing else is left.
+
+    A closing exclamation or question mark stays too, as in "Oi!", unless the text opens
+    with punctuation as well and wears both as decoration.
+    """
+    exclaimed = _EXCLAIMED.search(fold)
+    kept = exclaimed.group()[0] if exclaimed and not _is_punctuation(fold[0]) else ""
+    if fold.isascii():
+        return fold.translate(_PUNCTUATION_ASCII) + kept
+    bare = unicodedata.normalize("NFD", fold).translate(_BARE)
+    letters = "".join(c for c in bare if c != " " and not _is_punctuation(c))
+    return unicodedata.normalize("NFC", letters) + kept
+
+
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character).startswith("P")
 
 
 PIN = "\x1f"

@@ -8,6 +8,7 @@ The error family: everything the registry answers instead of a genre.
     │   │   └── NameWithoutKey, TextNotUtf8
     │   ├── BatchTooLarge, RequestIdTooLong
     │   ├── PageSizeNegative, PageTokenInvalid
+    │   ├── PackUnknown, PackInvalid
     │   └── MessageMalformed
     ├── GenreNotFound
     ├── TryLater                says when
@@ -18,7 +19,7 @@ The error family: everything the registry answers instead of a genre.
 `reason` is part of the contract and never changes; the message is for people.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 NAME_LENGTH_MAX = 200
@@ -145,6 +146,22 @@ class PageTokenInvalid(InvalidRequest):
             "The page token is not one that this registry gave; list from the first page.",
             field="page_token",
         )
+
+
+class PackUnknown(InvalidRequest):
+    reason = "PACK_UNKNOWN"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"There is no pack {shown(name)} to import; there is {', '.join(known)}.", field="pack"
+        )
+
+
+class PackInvalid(InvalidRequest):
+    reason = "PACK_INVALID"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field="documents")
 
 
 class MessageMalformed(InvalidRequest):

@@ -1,6 +1,5 @@
-"""A scan from end to end: read, resolve, write a line a track, sum up."""
+"""A scan from end to end: read, resolve, tell what became of each track, sum up."""
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,16 +19,37 @@ BATCH_CHARACTERS_MAX = 500_000
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    What became of one track.
+
+    `resolved` is None if it has no tags or an `error`, which is of reading if the track's
+    own, else of resolving.
+    """
+
+    track: Track
+    resolved: ResolvedTags | None = None
+    error: str | None = None
+
+
 @dataclass(slots=True)
 class Summary:
-    """What a scan came to. `unread` and `unresolved` are paths with the reason."""
+    """
+    What a scan came to.
+
+    `genres` are counted by id, those of a dry run that have none by their key. `review`
+    counts compounds that want review, by their text. `unread` and `unresolved` are paths
+    with the reason.
+    """
 
     tracks: int = 0
     tagged: int = 0
     raw_values: int = 0
     created: int = 0
-    genres: Counter[int] = field(default_factory=Counter)
+    genres: Counter[int | str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    review: Counter[str] = field(default_factory=Counter)
     unread: dict[str, str] = field(default_factory=dict)
     unresolved: dict[str, str] = field(default_factory=dict)
 
@@ -38,24 +58,40 @@ class Summary:
         """Whether every file was read and resolved."""
         return not self.unread and not self.unresolved
 
+    def add(self, outcome: Outcome) -> None:
+        """Count one track."""
+        track, resolved = outcome.track, outcome.resolved
+        self.tracks += 1
+        self.tagged += bool(track.tags.values)
+        self.raw_values += len(track.tags.values)
+        if outcome.error is not None:
+            failed = self.unresolved if track.error is None else self.unread
+            failed[track.path] = outcome.error
+        elif resolved is not None:
+            self.genres.update(each.genre.id or each.key for each in resolved.genres)
+            self.created += sum(each.created for each in resolved.genres)
+            self.dropped.update(part.reason for part in resolved.dropped)
+            self.review.update(part.text for part in resolved.review)
+
 
 def scan(
     registry: GenreRegistryClient,
     paths: Sequence[str],
-    write_line: Callable[[str], object],
+    tell: Callable[[Outcome], object],
     *,
     jobs: int,
     advance: Callable[[int], object],
+    validate_only: bool = False,
 ) -> Summary:
     """
-    Read and resolve the audio files *paths*, and write one JSON line for each.
+    Read and resolve the audio files *paths*, and tell what became of each, in order.
 
-    A batch that fails is written down with the error, and the scan goes on.
+    A batch that fails is told with the error, and the scan goes on.
 
     Args:
         jobs: Processes that read tags, at least 1.
-        write_line: Takes each line, without its end.
         advance: Told how many tracks each batch was.
+        validate_only: Resolve as if, and write nothing.
     """
     summary = Summary()
     context = get_context("spawn")
@@ -63,8 +99,9 @@ def scan(
         try:
             for tracks in _read_ahead(pool, paths, ahead=2 * jobs):
                 for batch in _batches(tracks):
-                    for line in _resolve(registry, batch, summary):
-                        write_line(json.dumps(line, ensure_ascii=_is_odd(line["path"])))
+                    for outcome in _resolve(registry, batch, validate_only=validate_only):
+                        summary.add(outcome)
+                        tell(outcome)
                 advance(len(tracks))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -106,49 +143,21 @@ def _batches(tracks: Iterable[Track]) -> Iterator[list[Track]]:
 
 
 def _resolve(
-    registry: GenreRegistryClient, tracks: list[Track], summary: Summary
-) -> Iterator[dict[str, object]]:
-    """Give one line for each of *tracks*, and count it."""
-    tagged = [track for track in tracks if track.tags.values]
-    answers: Iterator[ResolvedTags] | None = None
-    error = ""
+    registry: GenreRegistryClient, tracks: list[Track], *, validate_only: bool
+) -> Iterator[Outcome]:
+    """Give what becomes of each of *tracks*, which are one request."""
+    tagged = [track.tags for track in tracks if track.tags.values]
+    answers: Iterator[ResolvedTags] = iter(())
+    error: str | None = None
     if tagged:
         try:
-            answers = iter(registry.resolve_tags(track.tags for track in tagged))
+            answers = iter(registry.resolve_tags(tagged, validate_only=validate_only))
         except RegistryError as failure:
             error = str(failure)
     for track in tracks:
-        summary.tracks += 1
-        line: dict[str, object] = {
-            "path": track.path,
-            "container": track.tags.container.name,
-            "raw_values": track.tags.values,
-            "genres": [],
-        }
-        if track.error is not None:
-            summary.unread[track.path] = line["error"] = track.error
-        elif track.tags.values:
-            summary.tagged += 1
-            summary.raw_values += len(track.tags.values)
-            if answers is None:
-                summary.unresolved[track.path] = line["error"] = error
-            else:
-                _tell(line, next(answers), summary)
-        yield line
-
-
-def _tell(line: dict[str, object], resolved: ResolvedTags, summary: Summary) -> None:
-    line["genres"] = [
-        {"id": each.genre.id, "name": each.genre.name, "created": each.created}
-        for each in resolved.genres
-    ]
-    if resolved.dropped:
-        line["dropped"] = [{"text": part.text, "reason": part.reason} for part in resolved.dropped]
-    summary.genres.update(each.genre.id for each in resolved.genres)
-    summary.created += sum(each.created for each in resolved.genres)
-    summary.dropped.update(part.reason for part in resolved.dropped)
-
-
-def _is_odd(path: object) -> bool:
-    """Whether *path* holds bytes that are no UTF-8 and must be escaped to be written."""
-    return not str(path).isascii() and any("\ud800" <= c <= "\udfff" for c in str(path))
+        if track.error is not None or not track.tags.values:
+            yield Outcome(track, error=track.error)
+        elif error is not None:
+            yield Outcome(track, error=error)
+        else:
+            yield Outcome(track, next(answers))

@@ -84,17 +84,56 @@ class Genre(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ExternalIdsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
+    PARENT_IDS_FIELD_NUMBER: _builtins.int
+    EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Never reused, and never given to another genre. At least 1."""
     name: _builtins.str
-    """The name people see: the first spelling that was seen."""
+    """The name people see: the first spelling that was seen, or the preferred name
+    of the reference pack that knows that spelling as a mere variant.
+    """
     revision: _builtins.int
     """The registry's revision that its last change made."""
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other spellings that reach it, sorted; those that share an identity key with
+        another are not repeated.
+        """
+
+    @_builtins.property
+    def parent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The genres that it is a kind of, by ascending id."""
+
+    @_builtins.property
+    def external_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its ids elsewhere: "musicbrainz"."""
+
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created, to the microsecond."""
@@ -108,13 +147,16 @@ class Genre(_message.Message):
         *,
         id: _builtins.int = ...,
         name: _builtins.str = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
+        parent_ids: _abc.Iterable[_builtins.int] | None = ...,
+        external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "name", b"name", "revision", b"revision", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "external_ids", b"external_ids", "id", b"id", "name", b"name", "parent_ids", b"parent_ids", "revision", b"revision", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,8 +342,11 @@ class ResolveTagsRequest(_message.Message):
 
     TAG_SETS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """As in GetOrCreateRequest; one for the whole request."""
+    validate_only: _builtins.bool
+    """Answer as if, and write nothing. A genre that would be created has the id 0."""
     @_builtins.property
     def tag_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagSet]:
         """At most 1000 sets, usually one a file."""
@@ -311,10 +356,11 @@ class ResolveTagsRequest(_message.Message):
         *,
         tag_sets: _abc.Iterable[Global___TagSet] | None = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "tag_sets", b"tag_sets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "tag_sets", b"tag_sets", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -336,15 +382,26 @@ class ResolveTagsResponse(_message.Message):
         CREATED_FIELD_NUMBER: _builtins.int
         SPELLING_FIELD_NUMBER: _builtins.int
         RULE_FIELD_NUMBER: _builtins.int
+        KEY_FIELD_NUMBER: _builtins.int
+        PACK_FIELD_NUMBER: _builtins.int
         created: _builtins.bool
         """Whether this logical request created it. Always set."""
         spelling: _builtins.str
         """The part of the raw value that names it, decoded and trimmed."""
         rule: _builtins.str
         """The splitting rule that made the part: "R0" (one of several delivered
-        values), "R1" (separated by NUL), "R4" (separated by ; and the like),
-        "R10" (a whole value).
+        values), "R1" (separated by NUL), "R2" (an ID3 number, or what follows
+        one), "R4" (separated by ; and the like), "R5" (known, or a protected
+        compound), "R6" (kept whole by brackets), "R7" (separated by a slash, or
+        kept whole in spite of one), "R8" (the same for a comma), "R10" (whole).
         """
+        key: _builtins.str
+        """The identity key by which the spelling reaches its genre: equal for
+        spellings of one genre, also for one that would be created. Its form may
+        change with the server's version.
+        """
+        pack: _builtins.str
+        """The reference pack that knows the genre ("musicbrainz"); empty if none does."""
         @_builtins.property
         def genre(self) -> Global___Genre:
             """The genre."""
@@ -356,10 +413,12 @@ class ResolveTagsResponse(_message.Message):
             created: _builtins.bool | None = ...,
             spelling: _builtins.str = ...,
             rule: _builtins.str = ...,
+            key: _builtins.str = ...,
+            pack: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "created", b"created", "genre", b"genre"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "created", b"created", "genre", b"genre", "rule", b"rule", "spelling", b"spelling"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "created", b"created", "genre", b"genre", "key", b"key", "pack", b"pack", "rule", b"rule", "spelling", b"spelling"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__created: _TypeAlias = _typing.Literal["created"]  # noqa: Y015
         _WhichOneofArgType__created: _TypeAlias = _typing.Literal["_created", b"_created"]  # noqa: Y015
@@ -376,7 +435,8 @@ class ResolveTagsResponse(_message.Message):
         text: _builtins.str
         """The part, cut at 200 characters."""
         reason: _builtins.str
-        """Why: NAME_TOO_LONG and the like, or TOO_MANY_PARTS for what follows the
+        """Why: NAME_TOO_LONG and the like; PLACEHOLDER ("Unknown"); NO_WORD (nothing
+        but punctuation); ID3_NUMBER_UNNAMED; TOO_MANY_PARTS for what follows the
         hundredth part of a tag.
         """
         def __init__(
@@ -392,6 +452,32 @@ class ResolveTagsResponse(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class ReviewPart(_message.Message):
+        """A compound that no rule can decide: it is among `genres` as a whole, and on
+        the registry's review list.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TEXT_FIELD_NUMBER: _builtins.int
+        RULE_FIELD_NUMBER: _builtins.int
+        text: _builtins.str
+        """The compound."""
+        rule: _builtins.str
+        """The rule that could not decide: "R7" (slash) or "R8" (comma)."""
+        def __init__(
+            self,
+            *,
+            text: _builtins.str = ...,
+            rule: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Result(_message.Message):
         """What became of one tag set."""
 
@@ -399,6 +485,7 @@ class ResolveTagsResponse(_message.Message):
 
         GENRES_FIELD_NUMBER: _builtins.int
         DROPPED_FIELD_NUMBER: _builtins.int
+        REVIEW_FIELD_NUMBER: _builtins.int
         @_builtins.property
         def genres(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolveTagsResponse.ResolvedGenre]:
             """In the order of the tag, each genre once."""
@@ -407,15 +494,20 @@ class ResolveTagsResponse(_message.Message):
         def dropped(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolveTagsResponse.DroppedPart]:
             """What was left out; blanks and repeats are not mentioned."""
 
+        @_builtins.property
+        def review(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolveTagsResponse.ReviewPart]:
+            """Compounds that wait for a curator, each also in `genres`."""
+
         def __init__(
             self,
             *,
             genres: _abc.Iterable[Global___ResolveTagsResponse.ResolvedGenre] | None = ...,
             dropped: _abc.Iterable[Global___ResolveTagsResponse.DroppedPart] | None = ...,
+            review: _abc.Iterable[Global___ResolveTagsResponse.ReviewPart] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "genres", b"genres"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "genres", b"genres", "review", b"review"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -647,7 +739,7 @@ class ListGenresResponse(_message.Message):
     """For the next page; empty on the last."""
     revision: _builtins.int
     """The registry's revision when the first page was read, the same on every
-    page. Each created genre adds one; 0 while there is none.
+    page. Each change adds one; 0 before the first.
     """
     incarnation: _builtins.str
     """The registry's incarnation: a random id, new after every restore.
@@ -672,3 +764,178 @@ class ListGenresResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListGenresResponse: _TypeAlias = ListGenresResponse  # noqa: Y015
+
+@_typing.final
+class ExplainSpellingRequest(_message.Message):
+    """A raw tag value to explain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    CONTAINER_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value, as a file holds it."""
+    container: Global___TagContainer.ValueType
+    """Where it comes from."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        container: Global___TagContainer.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainSpellingRequest: _TypeAlias = ExplainSpellingRequest  # noqa: Y015
+
+@_typing.final
+class ExplainSpellingResponse(_message.Message):
+    """How a raw value becomes genres."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Step(_message.Message):
+        """One step on the way."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RULE_FIELD_NUMBER: _builtins.int
+        TEXT_FIELD_NUMBER: _builtins.int
+        PARTS_FIELD_NUMBER: _builtins.int
+        NOTE_FIELD_NUMBER: _builtins.int
+        KEY_FIELD_NUMBER: _builtins.int
+        PACKS_FIELD_NUMBER: _builtins.int
+        GENRE_FIELD_NUMBER: _builtins.int
+        rule: _builtins.str
+        """The splitting rule at work ("R7"); "IDENTITY" for the step from a part to
+        its genre.
+        """
+        text: _builtins.str
+        """What the step looked at."""
+        note: _builtins.str
+        """In words, why."""
+        key: _builtins.str
+        """The identity key that decided, at an IDENTITY step."""
+        @_builtins.property
+        def parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """What it made of it: parts in the order of the tag; empty if it dropped it."""
+
+        @_builtins.property
+        def packs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """The reference packs that know the text, or its parts, where that decided."""
+
+        @_builtins.property
+        def genre(self) -> Global___Genre:
+            """The genre that is reached, at an IDENTITY step. Its id is 0 if resolving
+            the value would create it.
+            """
+
+        def __init__(
+            self,
+            *,
+            rule: _builtins.str = ...,
+            text: _builtins.str = ...,
+            parts: _abc.Iterable[_builtins.str] | None = ...,
+            note: _builtins.str = ...,
+            key: _builtins.str = ...,
+            packs: _abc.Iterable[_builtins.str] | None = ...,
+            genre: Global___Genre | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre", "key", b"key", "note", b"note", "packs", b"packs", "parts", b"parts", "rule", b"rule", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainSpellingResponse.Step]:
+        """From the raw value to the ids."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___ExplainSpellingResponse.Step] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainSpellingResponse: _TypeAlias = ExplainSpellingResponse  # noqa: Y015
+
+@_typing.final
+class ImportPackRequest(_message.Message):
+    """A newer version of a reference pack."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACK_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    pack: _builtins.str
+    """The pack: "musicbrainz"."""
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """What MusicBrainz's web service answered to genre/all?fmt=json: every page of
+        it, as it came, in any order. Together they must hold as many genres as
+        they say there are.
+        """
+
+    def __init__(
+        self,
+        *,
+        pack: _builtins.str = ...,
+        documents: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["documents", b"documents", "pack", b"pack"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportPackRequest: _TypeAlias = ImportPackRequest  # noqa: Y015
+
+@_typing.final
+class ImportPackResponse(_message.Message):
+    """What an import came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    GENRES_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The version that the pack now has: the date of the import."""
+    genres: _builtins.int
+    """The genres that it holds."""
+    changed: _builtins.int
+    """Genres of the registry that gained an id, an alias or a parent."""
+    revision: _builtins.int
+    """The registry's revision after the import."""
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names that can be no genre's name, and were left out."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        genres: _builtins.int = ...,
+        skipped: _abc.Iterable[_builtins.str] | None = ...,
+        changed: _builtins.int = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "genres", b"genres", "revision", b"revision", "skipped", b"skipped", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportPackResponse: _TypeAlias = ImportPackResponse  # noqa: Y015

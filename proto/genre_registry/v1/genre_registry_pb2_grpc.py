@@ -81,6 +81,11 @@ class GenreRegistryStub(object):
                 request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresRequest.SerializeToString,
                 response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresResponse.FromString,
                 _registered_method=True)
+        self.ExplainSpelling = channel.unary_unary(
+                '/genre_registry.v1.GenreRegistry/ExplainSpelling',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingResponse.FromString,
+                _registered_method=True)
 
 
 class GenreRegistryServicer(object):
@@ -126,7 +131,7 @@ class GenreRegistryServicer(object):
     def ResolveTags(self, request, context):
         """Reads raw tag values as audio files hold them, splits them into genres, and
         gets or creates each, all in one transaction. The one place where raw
-        values are understood.
+        values are understood. With `validate_only` nothing is written.
 
         INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
         for the whole request, if one value is not UTF-8.
@@ -163,6 +168,14 @@ class GenreRegistryServicer(object):
     def ListGenres(self, request, context):
         """Lists all genres by ascending id, a page at a time.
         INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainSpelling(self, request, context):
+        """Tells every step from a raw tag value to genres: the rule, the key and the
+        reference pack that decided. Never creates, and refuses no value.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,6 +218,11 @@ def add_GenreRegistryServicer_to_server(servicer, server):
                     servicer.ListGenres,
                     request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresRequest.FromString,
                     response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresResponse.SerializeToString,
+            ),
+            'ExplainSpelling': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainSpelling,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -408,6 +426,113 @@ class GenreRegistry(object):
             '/genre_registry.v1.GenreRegistry/ListGenres',
             genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresRequest.SerializeToString,
             genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainSpelling(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreRegistry/ExplainSpelling',
+            genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class GenreOperationsStub(object):
+    """What operators call. Statuses are as those of GenreRegistry.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ImportPack = channel.unary_unary(
+                '/genre_registry.v1.GenreOperations/ImportPack',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackResponse.FromString,
+                _registered_method=True)
+
+
+class GenreOperationsServicer(object):
+    """What operators call. Statuses are as those of GenreRegistry.
+    """
+
+    def ImportPack(self, request, context):
+        """Takes a newer version of a reference pack, for good: it outlives restarts.
+        Genres that are there already gain what the pack knows of them, each as a
+        change of its own; none is renamed or merged.
+
+        INVALID_ARGUMENT: PACK_UNKNOWN, PACK_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_GenreOperationsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ImportPack': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportPack,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'genre_registry.v1.GenreOperations', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('genre_registry.v1.GenreOperations', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class GenreOperations(object):
+    """What operators call. Statuses are as those of GenreRegistry.
+    """
+
+    @staticmethod
+    def ImportPack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreOperations/ImportPack',
+            genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackResponse.FromString,
             options,
             channel_credentials,
             insecure,

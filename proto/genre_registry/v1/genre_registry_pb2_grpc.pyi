@@ -76,7 +76,7 @@ class GenreRegistryStub:
     ResolveTags: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ResolveTagsRequest, _genre_registry_pb2.ResolveTagsResponse]
     """Reads raw tag values as audio files hold them, splits them into genres, and
     gets or creates each, all in one transaction. The one place where raw
-    values are understood.
+    values are understood. With `validate_only` nothing is written.
 
     INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
     for the whole request, if one value is not UTF-8.
@@ -96,6 +96,10 @@ class GenreRegistryStub:
     ListGenres: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ListGenresRequest, _genre_registry_pb2.ListGenresResponse]
     """Lists all genres by ascending id, a page at a time.
     INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """
+    ExplainSpelling: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ExplainSpellingRequest, _genre_registry_pb2.ExplainSpellingResponse]
+    """Tells every step from a raw tag value to genres: the rule, the key and the
+    reference pack that decided. Never creates, and refuses no value.
     """
 
 @_typing.type_check_only
@@ -135,7 +139,7 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     ResolveTags: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ResolveTagsRequest, _genre_registry_pb2.ResolveTagsResponse]  # type: ignore[assignment]
     """Reads raw tag values as audio files hold them, splits them into genres, and
     gets or creates each, all in one transaction. The one place where raw
-    values are understood.
+    values are understood. With `validate_only` nothing is written.
 
     INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
     for the whole request, if one value is not UTF-8.
@@ -155,6 +159,10 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     ListGenres: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ListGenresRequest, _genre_registry_pb2.ListGenresResponse]  # type: ignore[assignment]
     """Lists all genres by ascending id, a page at a time.
     INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """
+    ExplainSpelling: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ExplainSpellingRequest, _genre_registry_pb2.ExplainSpellingResponse]  # type: ignore[assignment]
+    """Tells every step from a raw tag value to genres: the rule, the key and the
+    reference pack that decided. Never creates, and refuses no value.
     """
 
 class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
@@ -209,7 +217,7 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_genre_registry_pb2.ResolveTagsResponse, _abc.Awaitable[_genre_registry_pb2.ResolveTagsResponse]]:
         """Reads raw tag values as audio files hold them, splits them into genres, and
         gets or creates each, all in one transaction. The one place where raw
-        values are understood.
+        values are understood. With `validate_only` nothing is written.
 
         INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
         for the whole request, if one value is not UTF-8.
@@ -255,4 +263,60 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
         """
 
+    @_abc_1.abstractmethod
+    def ExplainSpelling(
+        self,
+        request: _genre_registry_pb2.ExplainSpellingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.ExplainSpellingResponse, _abc.Awaitable[_genre_registry_pb2.ExplainSpellingResponse]]:
+        """Tells every step from a raw tag value to genres: the rule, the key and the
+        reference pack that decided. Never creates, and refuses no value.
+        """
+
 def add_GenreRegistryServicer_to_server(servicer: GenreRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class GenreOperationsStub:
+    """What operators call. Statuses are as those of GenreRegistry."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> GenreOperationsAsyncStub: ...
+    ImportPack: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ImportPackRequest, _genre_registry_pb2.ImportPackResponse]
+    """Takes a newer version of a reference pack, for good: it outlives restarts.
+    Genres that are there already gain what the pack knows of them, each as a
+    change of its own; none is renamed or merged.
+
+    INVALID_ARGUMENT: PACK_UNKNOWN, PACK_INVALID.
+    """
+
+@_typing.type_check_only
+class GenreOperationsAsyncStub(GenreOperationsStub):
+    """What operators call. Statuses are as those of GenreRegistry."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ImportPack: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ImportPackRequest, _genre_registry_pb2.ImportPackResponse]  # type: ignore[assignment]
+    """Takes a newer version of a reference pack, for good: it outlives restarts.
+    Genres that are there already gain what the pack knows of them, each as a
+    change of its own; none is renamed or merged.
+
+    INVALID_ARGUMENT: PACK_UNKNOWN, PACK_INVALID.
+    """
+
+class GenreOperationsServicer(metaclass=_abc_1.ABCMeta):
+    """What operators call. Statuses are as those of GenreRegistry."""
+
+    @_abc_1.abstractmethod
+    def ImportPack(
+        self,
+        request: _genre_registry_pb2.ImportPackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.ImportPackResponse, _abc.Awaitable[_genre_registry_pb2.ImportPackResponse]]:
+        """Takes a newer version of a reference pack, for good: it outlives restarts.
+        Genres that are there already gain what the pack knows of them, each as a
+        change of its own; none is renamed or merged.
+
+        INVALID_ARGUMENT: PACK_UNKNOWN, PACK_INVALID.
+        """
+
+def add_GenreOperationsServicer_to_server(servicer: GenreOperationsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,270 @@
+"""
+The catalogue: which genre a spelling reaches, in memory first, then by asking the store.
+
+What is not in the cache is asked of a reader, unless the cache holds every key, and then
+claimed from the writer; both serve everything that waits in one round.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from weakref import WeakValueDictionary
+
+from registry_server.hot_cache import Known, Recent
+from registry_server.outcomes import Resolution
+from registry_server.rounds import Rounds
+from registry_server.storage import Store
+from registry_server.vocabulary.genre import Claim, Genre, RegistryState, Sighting
+from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.knowledge import Knowledge
+from registry_server.vocabulary.refusals import NAME_LENGTH_MAX, RegistryError, StorageFailed
+
+HOT_SPELLINGS_MAX = 16_384
+"""
+Spellings, and as many keys, in each of two generations of the hot cache: some 10 MiB with
+the names that people give, ten times that if each were as long as a name may be.
+"""
+WAITING_CALLS_MAX = 1024
+"""Calls that may wait for a reader, and for the writer, before others are refused."""
+COUNTED_MAX = 10_000
+"""Most compounds that are counted in memory until something is written."""
+
+
+class Catalogue:
+    """
+    Reaches genres by their spellings, and creates them: at most one to a key, however many
+    ask at once.
+    """
+
+    def __init__(
+        self, store: Store, knowledge: Knowledge, *, on_storage_failure: Callable[[], None]
+    ) -> None:
+        self.knowledge = knowledge
+        """What the packs in force know."""
+        self.created = 0
+        """Genres created since the start."""
+        self.raced = 0
+        """Claims that another call, at the same moment, was first to make."""
+        self._store = store
+        self._on_storage_failure = on_storage_failure
+        self._by_spelling = Recent[str, Known](HOT_SPELLINGS_MAX)
+        self._by_key = Recent[str, Known](HOT_SPELLINGS_MAX)
+        self._by_id = WeakValueDictionary[int, Known]()
+        self._counted: dict[str, Sighting] = {}
+        """Compounds seen again since something was written, by fold key."""
+        self._warmed = False
+        self._changes = 0
+        """Counts the commits that changed genres which were there before."""
+        self._writing = asyncio.Lock()
+        self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
+        self._granting = Rounds[Claim | Sighting, tuple[Known, bool] | None](
+            self._grant, waiting_max=WAITING_CALLS_MAX
+        )
+
+    async def warm_up(self) -> None:
+        """
+        Take every key into the cache if all fit, as those of most libraries do.
+
+        Then a key that is not there is new: no reader needs to be asked.
+        """
+        with self.watching_storage():
+            found = await self._store.all_keys(HOT_SPELLINGS_MAX)
+        for key, genre in (found or {}).items():
+            self._know([key], genre)
+        self._warmed = found is not None
+
+    async def close(self) -> None:
+        """Serve what waits, note what was counted, and take no more."""
+        await self._granting.close()
+        await self._reading.close()
+        if self._counted:
+            with suppress(RegistryError):
+                await self._store.grant((), list(self._counted.values()))
+
+    def count(self, sighting: Sighting) -> None:
+        """
+        Count a compound seen again, which is written with whatever is written next, or at
+        the end: a second scan of a library leaves the disk alone.
+        """
+        counted = self._counted.get(sighting.spelling.fold)
+        if counted is not None:
+            sighting = replace(sighting, times=counted.times + sighting.times)
+        elif len(self._counted) == COUNTED_MAX:
+            return
+        self._counted[sighting.spelling.fold] = sighting
+
+    def by_spelling(self, name: str) -> Known | None:
+        """Return the genre that *name*, exactly as written, is remembered to reach."""
+        return self._by_spelling.get(name)
+
+    def remember(self, name: str, known: Known) -> None:
+        """Have *name*, exactly as written, reach *known* without being folded again."""
+        # A name's length is checked trimmed; what is remembered must be bounded too.
+        if len(name) <= NAME_LENGTH_MAX and self.keeps(known):
+            self._by_spelling.put(name, known)
+
+    def keeps(self, known: Known) -> bool:
+        """Whether *known* is kept true, and may be remembered."""
+        return self._by_id.get(known.genre.id) is known
+
+    async def find(
+        self, spellings: Iterable[Spelling], *, deadline_s: float
+    ) -> tuple[dict[str, Resolution], dict[str, Claim]]:
+        """
+        Return what *spellings* reach, and claims for those that reach nothing, both by fold
+        key.
+        """
+        found: dict[str, Resolution] = {}
+        unsure: dict[str, Claim] = {}
+        for spelling in spellings:
+            key = spelling.fold
+            known = self._by_key.get(key)
+            if known is not None:
+                found[key] = Resolution(known, created=False, key=key)
+            elif key not in unsure:
+                unsure[key] = self.claim(spelling)
+        if not unsure:
+            return found, {}
+        keys = list(dict.fromkeys(key for claim in unsure.values() for key in claim.keys))
+        if self._knows_all:
+            known_by_key = {key: self._by_key.get(key) for key in keys}
+        else:
+            read = await self._reading.ask(keys, deadline_s=deadline_s)
+            known_by_key = dict(zip(keys, read, strict=True))
+        missing: dict[str, Claim] = {}
+        for own_key, claim in unsure.items():
+            # By its own key first: what the packs say of it is but the second word.
+            for key in claim.keys:
+                if (known := known_by_key[key]) is not None:
+                    found[own_key] = Resolution(known, created=False, key=key)
+                    break
+            else:
+                missing[own_key] = claim
+        return found, missing
+
+    async def reach(
+        self,
+        spellings: Iterable[Spelling],
+        request_id: str,
+        *,
+        deadline_s: float,
+        sightings: Sequence[Sighting] = (),
+    ) -> dict[str, Resolution]:
+        """
+        Return what *spellings* reach, by fold key, created where nothing did, and note
+        *sightings*, all in one transaction.
+        """
+        found, missing = await self.find(spellings, deadline_s=deadline_s)
+        reached = found
+        if request_id:
+            reached = {
+                key: replace(each, created=created_by(request_id, each.known))
+                for key, each in found.items()
+            }
+        if missing or sightings:
+            claims = [replace(claim, request_id=request_id) for claim in missing.values()]
+            answers = await self._granting.ask([*claims, *sightings], deadline_s=deadline_s)
+            for key, answer in zip(missing, answers, strict=False):
+                assert answer is not None
+                known, made = answer
+                reached[key] = Resolution(known, made or created_by(request_id, known))
+        return reached
+
+    async def adopt(
+        self, knowledge: Knowledge, imported: tuple[str, str]
+    ) -> tuple[list[Genre], RegistryState]:
+        """
+        Have *knowledge*, with the pack *imported*, take the place of what was known; return
+        the genres that changed, and where the registry stands then.
+        """
+        async with self._writing:
+            with self.watching_storage():
+                changed, state = await self._store.link(knowledge, imported)
+            self.knowledge = knowledge
+            # What was remembered may have been reached by way of the old knowledge.
+            self._by_spelling = Recent(HOT_SPELLINGS_MAX)
+            self._renew(changed)
+            await self.warm_up()
+        return changed, state
+
+    @contextmanager
+    def watching_storage(self) -> Iterator[None]:
+        """Tell of a failure of the storage within the block."""
+        try:
+            yield
+        except StorageFailed:
+            self._on_storage_failure()
+            raise
+
+    @property
+    def _knows_all(self) -> bool:
+        """Whether a key that is not in the cache is nowhere."""
+        return self._warmed and self._by_key.complete
+
+    def claim(self, spelling: Spelling, request_id: str = "") -> Claim:
+        """Return the claim to what *spelling* reaches, with what the packs in force know."""
+        meaning = self.knowledge.meaning(spelling)
+        return Claim(spelling, request_id, meaning.reference if meaning else None)
+
+    async def _read(self, keys: list[str]) -> list[Known | None]:
+        changes = self._changes
+        with self.watching_storage():
+            found = await self._store.find(set(keys))
+        if changes != self._changes:
+            # A genre may have changed since it was read: good for an answer, not to be kept.
+            known = {key: Known(genre) for key, genre in found.items()}
+        else:
+            known = {key: self._know([key], genre) for key, genre in found.items()}
+        return [known.get(key) for key in keys]
+
+    async def _grant(self, items: list[Claim | Sighting]) -> list[tuple[Known, bool] | None]:
+        async with self._writing:
+            # With what is known by now: it may be more than when the caller asked.
+            claims = [
+                self.claim(item.spelling, item.request_id)
+                for item in items
+                if isinstance(item, Claim)
+            ]
+            sightings = [item for item in items if isinstance(item, Sighting)]
+            counted = list(self._counted.values())
+            with self.watching_storage():
+                grants = await self._store.grant(claims, [*sightings, *counted])
+            for sighting in counted:
+                self._uncount(sighting)
+            self._renew(grants.changed)
+            answers = [(self._know(each.keys, each.genre), each.made) for each in grants.granted]
+        made = sum(made for _, made in answers)
+        self.created += made
+        self.raced += len(answers) - made
+        granted = iter(answers)
+        return [next(granted) if isinstance(item, Claim) else None for item in items]
+
+    def _uncount(self, written: Sighting) -> None:
+        """Forget what was written, but not what was counted meanwhile."""
+        counted = self._counted.pop(written.spelling.fold)
+        if counted.times > written.times:
+            self.count(replace(counted, times=counted.times - written.times))
+
+    def _renew(self, changed: Iterable[Genre]) -> None:
+        for genre in changed:
+            self._changes += 1
+            known = self._by_id.get(genre.id)
+            if known is not None:
+                known.renew(genre)
+
+    def _know(self, keys: Iterable[str], genre: Genre) -> Known:
+        """Return the one cached value of *genre*, reached by *keys* from now on."""
+        known = self._by_id.get(genre.id)
+        if known is None:
+            known = self._by_id[genre.id] = Known(genre)
+        elif known.genre.revision < genre.revision:
+            known.renew(genre)
+        for key in keys:
+            self._by_key.put(key, known)
+        return known
+
+
+def created_by(request_id: str, known: Known) -> bool:
+    """Whether this very logical request created the genre."""
+    return request_id != "" and known.genre.request_id == request_id

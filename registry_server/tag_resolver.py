@@ -1,0 +1,228 @@
+"""Resolving raw tag values: from what a file holds to genres, remembered by value."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from registry_server.catalogue import Catalogue
+from registry_server.hot_cache import Known, Recent
+from registry_server.outcomes import ExplainedStep, Resolution, ResolvedPart, ResolvedTags
+from registry_server.requests import Telling, check_batch, check_request_id
+from registry_server.storage import Store
+from registry_server.vocabulary.genre import Claim, Genre, Sighting
+from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.knowledge import Kind, Meaning
+from registry_server.vocabulary.splitting import split
+from registry_server.vocabulary.tags import Part, Split, Undecided
+
+HOT_TAG_SETS_MAX = 4096
+"""Tag sets in each of two generations of what is remembered: some 1 KiB each."""
+HOT_CHARACTERS_MAX = 400
+"""Most characters of a tag set that is remembered."""
+CHARACTERS_A_TURN = 4000
+"""Characters that are split before other callers have their turn: some 2 ms, more on a Pi."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagSet:
+    """The raw values of one file's tag; `is_id3` where numbers stand for names."""
+
+    values: tuple[str, ...]
+    is_id3: bool
+
+    @property
+    def characters(self) -> int:
+        return sum(map(len, self.values))
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """
+    A tag set as it was split, what the packs say of its parts, and, once every part was
+    reached, what it came to.
+    """
+
+    split: Split
+    meanings: tuple[Meaning | None, ...]
+    resolved: ResolvedTags | None = None
+    is_on_review_list: bool = False
+
+    def answers(self, request_id: str) -> bool:
+        """Whether nothing needs to be asked for this logical request."""
+        return self.resolved is not None and not (
+            request_id
+            and any(
+                part.resolution.known.genre.request_id == request_id for part in self.resolved.parts
+            )
+        )
+
+
+class TagResolver:
+    """Splits raw values, resolves their parts, and keeps what was undecided for review."""
+
+    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._readings = Recent[TagSet, _Reading](HOT_TAG_SETS_MAX)
+        self._read_by = catalogue.knowledge
+
+    async def resolve(
+        self,
+        tag_sets: Sequence[TagSet],
+        request_id: str,
+        *,
+        deadline_s: float,
+        validate_only: bool = False,
+    ) -> list[ResolvedTags]:
+        """
+        Return the genres that the raw values of each tag set name, created where
+        nothing reached them, all in one transaction; with *validate_only* as they would be.
+
+        Raises:
+            BatchTooLarge: more than 1000 tag sets.
+            RequestIdTooLong: more than 64 characters.
+        """
+        check_batch(tag_sets, field="tag_sets")
+        check_request_id(request_id)
+        readings = await self._read_all(tag_sets)
+        spellings = [
+            part.spelling
+            for reading in readings
+            if not reading.answers(request_id)
+            for part in reading.split.parts
+        ]
+        if validate_only:
+            reached = await self._as_if(spellings, deadline_s)
+        else:
+            sightings = await self._sightings(tag_sets, readings)
+            reached = await self._catalogue.reach(
+                spellings, request_id, deadline_s=deadline_s, sightings=sightings
+            )
+            for reading in readings:
+                reading.is_on_review_list = True
+        telling = Telling()
+        return [
+            reading.resolved
+            if reading.resolved and reading.answers(request_id)
+            else self._resolved(reading, reached, telling)
+            for reading in readings
+        ]
+
+    async def explain(self, tag_set: TagSet, *, deadline_s: float) -> list[ExplainedStep]:
+        """Return every step from raw values to genres; creates nothing."""
+        [reading] = await self._read_all([tag_set])
+        parts = reading.split.parts
+        reached = await self._as_if([part.spelling for part in parts], deadline_s)
+        steps = [ExplainedStep(split=step) for step in reading.split.steps]
+        for part, meaning in zip(parts, reading.meanings, strict=True):
+            resolved = _resolved_part(part, meaning, reached[part.spelling.fold])
+            key = resolved.resolution.key or resolved.key
+            steps.append(ExplainedStep(part=resolved, key=key, note=_why(resolved)))
+        return steps
+
+    async def _read_all(self, tag_sets: Sequence[TagSet]) -> list[_Reading]:
+        readings = []
+        characters = 0
+        for tag_set in tag_sets:
+            if self._read_by is not self._catalogue.knowledge:
+                self._read_by = self._catalogue.knowledge
+                self._readings = Recent(HOT_TAG_SETS_MAX)
+            reading = self._readings.get(tag_set)
+            if reading is None:
+                reading = self._read(tag_set)
+                characters += tag_set.characters
+                if characters > CHARACTERS_A_TURN:
+                    characters = 0
+                    await asyncio.sleep(0)
+            readings.append(reading)
+        return readings
+
+    def _read(self, tag_set: TagSet) -> _Reading:
+        knowledge = self._catalogue.knowledge
+        found = split(tag_set.values, knowledge, is_id3=tag_set.is_id3)
+        reading = _Reading(found, tuple(knowledge.meaning(part.spelling) for part in found.parts))
+        if len(tag_set.values) + tag_set.characters <= HOT_CHARACTERS_MAX:
+            self._readings.put(tag_set, reading)
+        return reading
+
+    async def _sightings(
+        self, tag_sets: Sequence[TagSet], readings: Sequence[_Reading]
+    ) -> list[Sighting]:
+        """Return the undecided compounds that are to be noted now; count those noted before."""
+        seen: dict[str, Sighting] = {}
+        unsure: set[str] = set()
+        for tag_set, reading in zip(tag_sets, readings, strict=True):
+            for undecided in reading.split.review:
+                key = undecided.spelling.fold
+                first = seen.setdefault(
+                    key,
+                    Sighting(undecided.spelling, undecided.rule.value, _raw(tag_set, undecided), 0),
+                )
+                seen[key] = replace(first, times=first.times + 1)
+                if not reading.is_on_review_list:
+                    unsure.add(key)
+        if unsure:
+            with self._catalogue.watching_storage():
+                unsure -= await self._store.reviewed(unsure)
+        for key, sighting in seen.items():
+            if key not in unsure:
+                self._catalogue.count(sighting)
+        return [seen[key] for key in unsure]
+
+    async def _as_if(
+        self, spellings: Sequence[Spelling], deadline_s: float
+    ) -> dict[str, Resolution]:
+        """Return what *spellings* reach or would, by fold key, and create nothing."""
+        reached, missing = await self._catalogue.find(spellings, deadline_s=deadline_s)
+        would_be: dict[str, Known] = {}
+        for key, claim in missing.items():
+            known = would_be.setdefault(claim.keys[-1], Known(_genre_of(claim)))
+            reached[key] = Resolution(known, created=True)
+        return reached
+
+    def _resolved(
+        self, reading: _Reading, reached: Mapping[str, Resolution], telling: Telling
+    ) -> ResolvedTags:
+        """Return what *reading* comes to, each genre once; remember it if it will not change."""
+        parts: dict[object, ResolvedPart] = {}
+        for part, meaning in zip(reading.split.parts, reading.meanings, strict=True):
+            resolution = telling.once(reached[part.spelling.fold])
+            genre_or_known = resolution.known.genre.id or resolution.known
+            parts.setdefault(genre_or_known, _resolved_part(part, meaning, resolution))
+        resolved = ResolvedTags(tuple(parts.values()), reading.split.dropped, reading.split.review)
+        if all(
+            not part.resolution.created and self._catalogue.keeps(part.resolution.known)
+            for part in resolved.parts
+        ):
+            reading.resolved = resolved
+        return resolved
+
+
+def _genre_of(claim: Claim) -> Genre:
+    """Return the genre that *claim* would make."""
+    external_ids = claim.reference.external_ids if claim.reference else {}
+    return Genre(0, claim.name.text, 0, 0, 0, "", external_ids=tuple(sorted(external_ids.items())))
+
+
+def _raw(tag_set: TagSet, undecided: Undecided) -> str:
+    """Return the raw value that holds a compound, as well as can be told."""
+    values = [value for value in tag_set.values if undecided.spelling.text in value]
+    return (values or tag_set.values)[0]
+
+
+def _resolved_part(part: Part, meaning: Meaning | None, resolution: Resolution) -> ResolvedPart:
+    return ResolvedPart(resolution, part.spelling, part.rule, meaning)
+
+
+def _why(part: ResolvedPart) -> str:
+    """Say in words why *part* reaches its genre."""
+    known = "known by this key" if part.resolution.key else "would be created"
+    if part.meaning is None:
+        return f"{known}; no pack knows it"
+    reference, kind = part.meaning.reference, part.meaning.origin.kind
+    about = f" ({reference.disambiguation})" if reference.disambiguation else ""
+    loosely = "" if part.meaning.key == part.spelling.fold else "loosely "
+    if part.resolution.key == part.spelling.fold and loosely:
+        return f"{known}, a genre of its own, though loosely {reference.name.text!r}"
+    article = "the" if kind is Kind.NAME else "a"
+    return f"{known}; {loosely}{article} {kind.value} of {reference.name.text!r}{about}"
