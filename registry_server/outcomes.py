@@ -1,6 +1,6 @@
 """What calls come to, before the transport writes it down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from registry_server.hot_cache import Known
 from registry_server.vocabulary.genre import Genre
@@ -45,15 +45,19 @@ class ResolvedTags:
     """
     What one tag set came to.
 
-    `encoded` is the transport's own: the answer as bytes, good while every part's genre is
-    the one of `encoded_for`.
+    `encoded` is the transport's own: the answer as bytes, good while the genres are those of
+    `encoded_for`. `knowns` are those of the parts.
     """
 
     parts: tuple[ResolvedPart, ...]
     dropped: tuple[Dropped, ...]
     review: tuple[Undecided, ...]
+    knowns: tuple[Known, ...] = field(init=False)
     encoded: bytes | None = None
     encoded_for: tuple[Genre, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.knowns = tuple([part.resolution.known for part in self.parts])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, cast
 
 from registry_server.catalogue import Catalogue
 from registry_server.hot_cache import Known, Recent
@@ -11,7 +12,7 @@ from registry_server.requests import Telling, check_batch, check_request_id
 from registry_server.storage import Store
 from registry_server.vocabulary.genre import Claim, Genre, Sighting
 from registry_server.vocabulary.identity import Spelling
-from registry_server.vocabulary.knowledge import Kind, Meaning
+from registry_server.vocabulary.knowledge import Kind, Knowledge, Meaning
 from registry_server.vocabulary.splitting import split
 from registry_server.vocabulary.tags import Part, Split, Undecided
 
@@ -23,8 +24,7 @@ CHARACTERS_A_TURN = 4000
 """Characters that are split before other callers have their turn: some 2 ms, more on a Pi."""
 
 
-@dataclass(frozen=True, slots=True)
-class TagSet:
+class TagSet(NamedTuple):
     """The raw values of one file's tag; `is_id3` where numbers stand for names."""
 
     values: tuple[str, ...]
@@ -39,22 +39,19 @@ class TagSet:
 class _Reading:
     """
     A tag set as it was split, what the packs say of its parts, and, once every part was
-    reached, what it came to.
+    reached, what it came to; `created_by` are the logical requests that created those genres.
     """
 
+    knowledge: Knowledge
     split: Split
     meanings: tuple[Meaning | None, ...]
     resolved: ResolvedTags | None = None
+    created_by: frozenset[str] = frozenset()
     is_on_review_list: bool = False
 
-    def answers(self, request_id: str) -> bool:
-        """Whether nothing needs to be asked for this logical request."""
-        return self.resolved is not None and not (
-            request_id
-            and any(
-                part.resolution.known.genre.request_id == request_id for part in self.resolved.parts
-            )
-        )
+    def answer(self, request_id: str) -> ResolvedTags | None:
+        """Return what it came to, unless this logical request is to be told `created`."""
+        return None if request_id in self.created_by else self.resolved
 
 
 class TagResolver:
@@ -64,7 +61,6 @@ class TagResolver:
         self._store = store
         self._catalogue = catalogue
         self._readings = Recent[TagSet, _Reading](HOT_TAG_SETS_MAX)
-        self._read_by = catalogue.knowledge
 
     async def resolve(
         self,
@@ -85,10 +81,13 @@ class TagResolver:
         check_batch(tag_sets, field="tag_sets")
         check_request_id(request_id)
         readings = await self._read_all(tag_sets)
+        answers = [reading.answer(request_id) for reading in readings]
+        if all(answers) and not any(reading.split.review for reading in readings):
+            return cast("list[ResolvedTags]", answers)
         spellings = [
             part.spelling
             for reading in readings
-            if not reading.answers(request_id)
+            if reading.answer(request_id) is None
             for part in reading.split.parts
         ]
         if validate_only:
@@ -102,9 +101,7 @@ class TagResolver:
                 reading.is_on_review_list = True
         telling = Telling()
         return [
-            reading.resolved
-            if reading.resolved and reading.answers(request_id)
-            else self._resolved(reading, reached, telling)
+            reading.answer(request_id) or self._resolved(reading, reached, telling)
             for reading in readings
         ]
 
@@ -124,11 +121,8 @@ class TagResolver:
         readings = []
         characters = 0
         for tag_set in tag_sets:
-            if self._read_by is not self._catalogue.knowledge:
-                self._read_by = self._catalogue.knowledge
-                self._readings = Recent(HOT_TAG_SETS_MAX)
             reading = self._readings.get(tag_set)
-            if reading is None:
+            if reading is None or reading.knowledge is not self._catalogue.knowledge:
                 reading = self._read(tag_set)
                 characters += tag_set.characters
                 if characters > CHARACTERS_A_TURN:
@@ -140,7 +134,8 @@ class TagResolver:
     def _read(self, tag_set: TagSet) -> _Reading:
         knowledge = self._catalogue.knowledge
         found = split(tag_set.values, knowledge, is_id3=tag_set.is_id3)
-        reading = _Reading(found, tuple(knowledge.meaning(part.spelling) for part in found.parts))
+        meanings = tuple([knowledge.meaning(part.spelling) for part in found.parts])
+        reading = _Reading(knowledge, found, meanings)
         if len(tag_set.values) + tag_set.characters <= HOT_CHARACTERS_MAX:
             self._readings.put(tag_set, reading)
         return reading
@@ -195,6 +190,9 @@ class TagResolver:
             for part in resolved.parts
         ):
             reading.resolved = resolved
+            reading.created_by = frozenset(
+                known.genre.request_id for known in resolved.knowns if known.genre.request_id
+            )
         return resolved
 
 

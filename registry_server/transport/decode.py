@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from registry_server.vocabulary.refusals import MessageMalformed, TextNotUtf8
@@ -32,6 +35,31 @@ def decode(request_class: type[Request], data: bytes) -> Request:
     raise MessageMalformed(
         f"The bytes are no {request_class.DESCRIPTOR.name}.", field=request_class.DESCRIPTOR.name
     )
+
+
+def envelope_of(message_class: type[Message], field_name: str) -> type[Any]:
+    """
+    Return a class of messages that reads what *message_class* writes, but leaves the messages
+    of one repeated field as the bytes they are: on the wire the two are the same.
+
+    Source: https://protobuf.dev/programming-guides/encoding/, "Length-Delimited Records".
+    """
+    file = FileDescriptorProto()
+    message_class.DESCRIPTOR.file.CopyToProto(file)
+    [envelope] = [each for each in file.message_type if each.name == message_class.DESCRIPTOR.name]
+    for field in envelope.field:
+        if field.name == field_name:
+            field.type = FieldDescriptorProto.TYPE_BYTES
+            field.ClearField("type_name")
+    alone = FileDescriptorProto(
+        name=f"{envelope.name}.envelope",
+        package="envelope",
+        message_type=[envelope],
+        syntax="proto3",
+    )
+    pool = DescriptorPool()
+    pool.Add(alone)
+    return GetMessageClass(pool.FindMessageTypeByName(f"envelope.{envelope.name}"))
 
 
 def strings_of(request_class: type[Message], data: bytes, field_name: str) -> list[str]:

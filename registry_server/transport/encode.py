@@ -6,8 +6,6 @@ the wire: a batch's reply is the replies to its names, one after the other.
 Source: https://protobuf.dev/programming-guides/encoding/, "Last One Wins".
 """
 
-from operator import is_not
-
 from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -81,9 +79,8 @@ def resolved_tags(results: list[ResolvedTags]) -> bytes:
 
 
 def _resolved(result: ResolvedTags) -> bytes:
-    genres = tuple([part.resolution.known.genre for part in result.parts])
-    # The very same values: a genre that changed is another.
-    if result.encoded is None or any(map(is_not, genres, result.encoded_for)):
+    genres = tuple([known.genre for known in result.knowns])
+    if result.encoded is None or genres != result.encoded_for:
         message = pb.ResolveTagsResponse.Result(
             genres=[_resolved_genre(part) for part in result.parts],
             dropped=[

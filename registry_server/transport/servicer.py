@@ -5,12 +5,13 @@ from typing import Any, cast
 
 import grpc
 from genre_registry.v1 import genre_registry_pb2 as pb
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
+from registry_server.hot_cache import Recent
 from registry_server.registry import Registry
-from registry_server.tag_resolver import TagResolver, TagSet
+from registry_server.tag_resolver import HOT_TAG_SETS_MAX, TagResolver, TagSet
 from registry_server.transport import encode
-from registry_server.transport.decode import decode, strings_of
+from registry_server.transport.decode import decode, envelope_of, strings_of
 from registry_server.vocabulary.identity import has_surrogates
 from registry_server.vocabulary.refusals import TextNotUtf8
 
@@ -21,6 +22,9 @@ OPERATIONS_SERVICE = pb.DESCRIPTOR.services_by_name["GenreOperations"]
 
 _ID3 = frozenset({pb.TAG_CONTAINER_ID3V1, pb.TAG_CONTAINER_ID3V23, pb.TAG_CONTAINER_ID3V24})
 """The containers in which numbers stand for names."""
+SEEN_BYTES_MAX = 400
+"""Most bytes of a tag set that is remembered as it came."""
+_Envelope = envelope_of(pb.ResolveTagsRequest, "tag_sets")
 
 
 class GenreRegistryServicer:
@@ -29,6 +33,7 @@ class GenreRegistryServicer:
     def __init__(self, registry: Registry, resolver: TagResolver) -> None:
         self._registry = registry
         self._resolver = resolver
+        self._seen = Recent[bytes, TagSet](HOT_TAG_SETS_MAX)
 
     async def GetOrCreate(self, data: bytes, context: Context) -> bytes:
         request = decode(pb.GetOrCreateRequest, data)
@@ -48,14 +53,31 @@ class GenreRegistryServicer:
         return encode.batch(outcomes)
 
     async def ResolveTags(self, data: bytes, context: Context) -> bytes:
-        request = decode(pb.ResolveTagsRequest, data)
+        request, tag_sets = self._tag_sets(data)
         results = await self._resolver.resolve(
-            [TagSet(tuple(each.values), each.container in _ID3) for each in request.tag_sets],
+            tag_sets,
             request.request_id,
             deadline_s=_deadline_s(context),
             validate_only=request.validate_only,
         )
         return encode.resolved_tags(results)
+
+    def _tag_sets(self, data: bytes) -> tuple[Any, list[TagSet]]:
+        """Return a request and its tag sets; one that was read before is not read again."""
+        try:
+            request = _Envelope.FromString(data)
+            return request, [self._seen.get(raw) or self._tag_set(raw) for raw in request.tag_sets]
+        except DecodeError:
+            # Once more as a whole, to say where.
+            decode(pb.ResolveTagsRequest, data)
+            raise
+
+    def _tag_set(self, raw: bytes) -> TagSet:
+        message = pb.TagSet.FromString(raw)
+        tag_set = TagSet(tuple(message.values), message.container in _ID3)
+        if len(raw) <= SEEN_BYTES_MAX:
+            self._seen.put(raw, tag_set)
+        return tag_set
 
     async def ExplainSpelling(self, data: bytes, context: Context) -> Message:
         request = decode(pb.ExplainSpellingRequest, data)
