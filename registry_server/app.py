@@ -33,7 +33,7 @@ from registry_server.transport.servicer import (
     GenreRegistryServicer,
 )
 from registry_server.vocabulary.knowledge import Knowledge, Pack
-from registry_server.vocabulary.refusals import StorageFailed
+from registry_server.vocabulary.refusals import StorageFailed, StorageFull
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +84,12 @@ async def serve(settings: Settings) -> None:
     async with open_store(settings.database) as (store, migrated):
         try:
             knowledge = _knowledge_with(settings, _imported(await store.packs()))
-            linked, _ = await store.link(knowledge)
+            migrated += await _linked(store, knowledge)
             catalogue = Catalogue(store, knowledge, on_storage_failure=stop_for_storage)
             await catalogue.warm_up()
         except StorageFailed as failure:
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
-        if linked:
-            migrated.append(f"packs: {len(linked)} genres gained what the packs know of them")
         async with _listening(settings, store, catalogue) as address:
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
@@ -116,6 +114,16 @@ async def serve(settings: Settings) -> None:
             raise StorageGone
     counts = {"genres_created": catalogue.created, "claims_raced": catalogue.raced}
     log.info("stopped", extra=counts)
+
+
+async def _linked(store: Store, knowledge: Knowledge) -> list[str]:
+    """Bring what is there up to what the packs know; say in a line what that changed."""
+    try:
+        changed, _ = await store.link(knowledge)
+    except StorageFull:
+        # What is known is served all the same.
+        return ["packs: not linked, for the disk is full; the next start tries again"]
+    return [f"packs: {len(changed)} genres gained what they know of them"] if changed else []
 
 
 def _imported(contents: Mapping[str, str]) -> list[Pack]:

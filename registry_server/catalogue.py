@@ -98,10 +98,13 @@ class Catalogue:
         """Return the genre that *name*, exactly as written, is remembered to reach."""
         return self._by_spelling.get(name)
 
-    def remember(self, name: str, known: Known) -> None:
-        """Have *name*, exactly as written, reach *known* without being folded again."""
+    def remember(self, name: str, known: Known, knowledge: Knowledge) -> None:
+        """
+        Have *name*, exactly as written, reach *known* without being folded again, as it does
+        by *knowledge*, if that is still in force.
+        """
         # A name's length is checked trimmed; what is remembered must be bounded too.
-        if len(name) <= NAME_LENGTH_MAX and self.keeps(known):
+        if len(name) <= NAME_LENGTH_MAX and knowledge is self.knowledge and self.keeps(known):
             self._by_spelling.put(name, known)
 
     def keeps(self, known: Known) -> bool:
@@ -109,7 +112,7 @@ class Catalogue:
         return self._by_id.get(known.genre.id) is known
 
     async def find(
-        self, spellings: Iterable[Spelling], *, deadline_s: float
+        self, spellings: Iterable[Spelling], request_id: str = "", *, deadline_s: float
     ) -> tuple[dict[str, Resolution], dict[str, Claim]]:
         """
         Return what *spellings* reach, and claims for those that reach nothing, both by fold
@@ -121,9 +124,9 @@ class Catalogue:
             key = spelling.fold
             known = self._by_key.get(key)
             if known is not None:
-                found[key] = Resolution(known, created=False, key=key)
+                found[key] = Resolution(known, created_by(request_id, known), key)
             elif key not in unsure:
-                unsure[key] = self.claim(spelling)
+                unsure[key] = self.claim(spelling, request_id)
         if not unsure:
             return found, {}
         keys = list(dict.fromkeys(key for claim in unsure.values() for key in claim.keys))
@@ -137,7 +140,7 @@ class Catalogue:
             # By its own key first: what the packs say of it is but the second word.
             for key in claim.keys:
                 if (known := known_by_key[key]) is not None:
-                    found[own_key] = Resolution(known, created=False, key=key)
+                    found[own_key] = Resolution(known, created_by(request_id, known), key)
                     break
             else:
                 missing[own_key] = claim
@@ -155,15 +158,9 @@ class Catalogue:
         Return what *spellings* reach, by fold key, created where nothing did, and note
         *sightings*, all in one transaction.
         """
-        found, missing = await self.find(spellings, deadline_s=deadline_s)
-        reached = found
-        if request_id:
-            reached = {
-                key: replace(each, created=created_by(request_id, each.known))
-                for key, each in found.items()
-            }
+        reached, missing = await self.find(spellings, request_id, deadline_s=deadline_s)
         if missing or sightings:
-            claims = [replace(claim, request_id=request_id) for claim in missing.values()]
+            claims = missing.values()
             answers = await self._granting.ask([*claims, *sightings], deadline_s=deadline_s)
             for key, answer in zip(missing, answers, strict=False):
                 assert answer is not None
@@ -205,7 +202,13 @@ class Catalogue:
     def claim(self, spelling: Spelling, request_id: str = "") -> Claim:
         """Return the claim to what *spelling* reaches, with what the packs in force know."""
         meaning = self.knowledge.meaning(spelling)
-        return Claim(spelling, request_id, meaning.reference if meaning else None)
+        reference = meaning.reference if meaning else None
+        return Claim(spelling, request_id, reference, self.knowledge)
+
+    def _up_to_date(self, claim: Claim) -> Claim:
+        if claim.knowledge is self.knowledge:
+            return claim
+        return self.claim(claim.spelling, claim.request_id)
 
     async def _read(self, keys: list[str]) -> list[Known | None]:
         changes = self._changes
@@ -221,11 +224,7 @@ class Catalogue:
     async def _grant(self, items: list[Claim | Sighting]) -> list[tuple[Known, bool] | None]:
         async with self._writing:
             # With what is known by now: it may be more than when the caller asked.
-            claims = [
-                self.claim(item.spelling, item.request_id)
-                for item in items
-                if isinstance(item, Claim)
-            ]
+            claims = [self._up_to_date(item) for item in items if isinstance(item, Claim)]
             sightings = [item for item in items if isinstance(item, Sighting)]
             counted = list(self._counted.values())
             with self.watching_storage():

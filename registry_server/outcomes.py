@@ -36,7 +36,10 @@ class ResolvedPart:
 
     @property
     def key(self) -> str:
-        """The key that the packs know the genre by, else the part's own."""
+        """One key for all spellings of the genre: its name's, or what would come to reach it."""
+        genre = self.resolution.known.genre
+        if genre.id:
+            return Spelling.of(genre.name).fold
         return self.meaning.reference.key if self.meaning else self.spelling.fold
 
 

@@ -81,6 +81,7 @@ class Registry:
         """
         check_batch(names, field="names")
         check_request_id(request_id)
+        knowledge = self._catalogue.knowledge
         found = [self._catalogue.by_spelling(name) or _spelling_or_refusal(name) for name in names]
         reached = await self._catalogue.reach(
             (spelling for spelling in found if isinstance(spelling, Spelling)),
@@ -92,7 +93,7 @@ class Registry:
         for name, outcome in zip(names, found, strict=True):
             if isinstance(outcome, Spelling):
                 granted = reached[outcome.fold]
-                self._catalogue.remember(name, granted.known)
+                self._catalogue.remember(name, granted.known, knowledge)
                 outcomes.append(telling.once(granted))
             elif isinstance(outcome, Known):
                 outcomes.append(telling.once(Resolution(outcome, created_by(request_id, outcome))))

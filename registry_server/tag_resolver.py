@@ -10,6 +10,7 @@ from registry_server.hot_cache import Known, Recent
 from registry_server.outcomes import ExplainedStep, Resolution, ResolvedPart, ResolvedTags
 from registry_server.requests import Telling, check_batch, check_request_id
 from registry_server.storage import Store
+from registry_server.vocabulary.entities import without_entities
 from registry_server.vocabulary.genre import Claim, Genre, Sighting
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Kind, Knowledge, Meaning
@@ -204,8 +205,9 @@ def _genre_of(claim: Claim) -> Genre:
 
 def _raw(tag_set: TagSet, undecided: Undecided) -> str:
     """Return the raw value that holds a compound, as well as can be told."""
-    values = [value for value in tag_set.values if undecided.spelling.text in value]
-    return (values or tag_set.values)[0]
+    text = undecided.spelling.text
+    holding = [v for v in tag_set.values if text in " ".join(without_entities(v).split())]
+    return (holding or tag_set.values)[0]
 
 
 def _resolved_part(part: Part, meaning: Meaning | None, resolution: Resolution) -> ResolvedPart:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.identity import Spelling, has_surrogates
 from registry_server.vocabulary.refusals import InvalidName, PackInvalid
 
 SERVICE = "https://musicbrainz.org/ws/2/genre/all?fmt=json"
@@ -41,7 +41,7 @@ def read_genre_all(documents: Sequence[bytes], *, version: str) -> Imported:
     count = 0
     for page in _pages(documents):
         try:
-            count = max(count, int(page["genre-count"]))
+            count = max(count, int(page.get("genre-count", 0)))
             for genre in page["genres"]:
                 genre_id = str(UUID(genre["id"]))
                 row = _row(genre["name"], genre_id, genre.get("disambiguation") or "")
@@ -49,13 +49,13 @@ def read_genre_all(documents: Sequence[bytes], *, version: str) -> Imported:
                     skipped[genre_id] = str(genre["name"])
                 else:
                     rows[genre_id] = row
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise PackInvalid(
                 "It is no answer to MusicBrainz's genre/all: it lacks "
-                '"genre-count" or "genres", or a genre lacks its id or name.'
+                '"genres", or one of them lacks its id or name.'
             ) from error
     found = len(rows) + len(skipped)
-    if found == 0 or found != count:
+    if found == 0 or found < count:
         raise PackInvalid(
             f"It holds {found} of the {count} genres that it speaks of. Fetch every page: "
             f"{SERVICE}&limit=100&offset=0, 100, 200 and so on."
@@ -75,12 +75,14 @@ def _pages(documents: Sequence[bytes]) -> Iterator[dict[str, Any]]:
                 yield from page if isinstance(page, list) else [page]
                 while at < len(text) and text[at].isspace():
                     at += 1
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise PackInvalid("It is not JSON in UTF-8.") from error
 
 
 def _row(name: str, genre_id: str, disambiguation: str) -> tuple[str, str, str] | None:
     """Return a row of the pack's file; None if *name* can be no name."""
+    if has_surrogates(name + disambiguation):
+        raise ValueError("half a character")
     try:
         text = Spelling.of(" ".join(name.split())).text
     except InvalidName:

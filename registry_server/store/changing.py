@@ -7,7 +7,7 @@ cost of a batch.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -18,7 +18,6 @@ from registry_server.store import schema
 from registry_server.store.genres import genres as read_genres
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.identity import Spelling
-from registry_server.vocabulary.knowledge import Reference
 
 CREATED = "created"
 """The kind of change that makes a genre."""
@@ -40,11 +39,10 @@ _PARENTS = select(schema.parent.c.parent_id).where(schema.parent.c.child_id == b
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A spelling to be stored: its kind, and the pack that brought it ("" for a tag)."""
+class Alias:
+    """Another spelling of a genre, and the pack that brought it."""
 
     spelling: Spelling
-    kind: str
     source: str
 
 
@@ -77,39 +75,38 @@ class Changes:
         name: Spelling,
         request_id: str,
         *,
-        aliases: Iterable[Row] = (),
-        reference: Reference | None = None,
+        aliases: Collection[Alias] = (),
+        external_ids: Iterable[tuple[str, str]] = (),
         parent_ids: Iterable[int] = (),
     ) -> Genre:
         """Create a genre named *name*, with what a pack knows of it."""
         self._genre_id += 1
         genre_id = self._genre_id
-        rows = sorted(aliases, key=lambda row: row.spelling.fold)
-        external_ids = tuple(sorted(reference.external_ids.items())) if reference else ()
-        parents = tuple(sorted(set(parent_ids)))
+        rows = sorted(aliases, key=lambda row: row.spelling.fold) if aliases else ()
         genre = Genre(
-            id=genre_id,
-            name=name.text,
-            revision=self._next(CREATED, genre_id),
-            create_time_us=self.now_us,
-            update_time_us=self.now_us,
-            request_id=request_id,
-            aliases=tuple(row.spelling.text for row in rows),
-            parent_ids=parents,
-            external_ids=external_ids,
+            genre_id,
+            name.text,
+            self._next(CREATED, genre_id),
+            self.now_us,
+            self.now_us,
+            request_id,
+            aliases=tuple([row.spelling.text for row in rows]),
+            parent_ids=tuple(sorted(set(parent_ids))),
+            external_ids=tuple(sorted(external_ids)),
         )
         self.made[genre_id] = genre
-        for row in (Row(name, schema.NAME, ""), *rows):
-            self._spell(genre_id, row)
-        self._parents += [(genre_id, parent_id) for parent_id in parents]
-        self._external_ids += [(genre_id, *pair) for pair in external_ids]
+        self._spellings.append((name.fold, name.strict, name.text, genre_id, schema.NAME, ""))
+        for row in rows:
+            self._add_alias(genre_id, row)
+        self._parents += [(genre_id, parent_id) for parent_id in genre.parent_ids]
+        self._external_ids += [(genre_id, *pair) for pair in genre.external_ids]
         return genre
 
     def link(
         self,
         genre: Genre,
         *,
-        aliases: Iterable[Row] = (),
+        aliases: Iterable[Alias] = (),
         external_ids: Iterable[tuple[str, str]] = (),
         parent_ids: Iterable[int] = (),
     ) -> Genre:
@@ -127,7 +124,7 @@ class Changes:
         )
         (self.made if genre.id in self.made else self.changed)[genre.id] = genre
         for row in rows:
-            self._spell(genre.id, row)
+            self._add_alias(genre.id, row)
         self._parents += [(genre.id, parent_id) for parent_id in parents]
         self._external_ids += [(genre.id, *pair) for pair in ids]
         return genre
@@ -178,10 +175,10 @@ class Changes:
         # Aliases come in the order of their keys: as the next reader finds them.
         self.changed = read_genres(self.connection, self.changed) if self.changed else {}
 
-    def _spell(self, genre_id: int, row: Row) -> None:
+    def _add_alias(self, genre_id: int, row: Alias) -> None:
         spelling = row.spelling
         self._spellings.append(
-            (spelling.fold, spelling.strict, spelling.text, genre_id, row.kind, row.source)
+            (spelling.fold, spelling.strict, spelling.text, genre_id, schema.ALIAS, row.source)
         )
 
     def _next(self, kind: str, genre_id: int) -> int:

@@ -1,15 +1,21 @@
 """Granting claims: each names a genre, and whoever is first has it created."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, func, select
 
 from registry_server.store import schema
-from registry_server.store.changing import Changes, Row
+from registry_server.store.changing import Alias, Changes
 from registry_server.store.genres import find
 from registry_server.vocabulary.genre import Claim, Genre, Granted, Grants
 from registry_server.vocabulary.knowledge import Reference
+
+_ASKED = func.json_each(bindparam("asked")).table_valued("value")
+_HELD_IDS = select(schema.external_id.c.whose, schema.external_id.c.value).where(
+    schema.external_id.c.value.in_(select(_ASKED.c.value))
+)
 
 
 def grant(connection: Connection, claims: Sequence[Claim]) -> Grants:
@@ -21,47 +27,75 @@ def grant(connection: Connection, claims: Sequence[Claim]) -> Grants:
     was there before it.
     """
     changes = Changes(connection)
-    reached = find(connection, set(_keys_of(claims)))
+    reached = find(connection, _keys_of(claims))
+    taken_ids = _taken_ids(connection, claims)
     granted = []
     for claim in claims:
         reaching = next((key for key in claim.keys if key in reached), None)
         if reaching is not None:
             granted.append(Granted(reached[reaching], made=False, keys=(reaching,)))
             continue
-        genre = _create(changes, claim, reached)
+        genre = _create(changes, claim, reached, taken_ids)
         keys = _free_keys(claim, reached)
-        reached.update(dict.fromkeys(keys, genre))
+        for key in keys:
+            reached[key] = genre
         if claim.reference is not None:
             _adopt_children(changes, genre, claim.reference, reached)
         granted.append(Granted(genre, made=True, keys=keys))
     changes.write()
-    # As they are by now: a later claim may have brought an earlier one's genre a parent.
-    latest = {**changes.made, **changes.changed}
     return Grants(
-        tuple(replace(each, genre=latest.get(each.genre.id, each.genre)) for each in granted),
-        tuple(changes.changed.values()),
+        tuple([_as_by_now(each, changes) for each in granted]), tuple(changes.changed.values())
     )
 
 
-def _keys_of(claims: Sequence[Claim]) -> Iterator[str]:
-    """Give every key that decides on a claim, or that a genre made for it would take or touch."""
+def _as_by_now(granted: Granted, changes: Changes) -> Granted:
+    """Return *granted* with its genre's last change: a later claim may have brought a parent."""
+    genre_id = granted.genre.id
+    latest = changes.made.get(genre_id) or changes.changed.get(genre_id)
+    if latest is None or latest is granted.genre:
+        return granted
+    return replace(granted, genre=latest)
+
+
+def _keys_of(claims: Sequence[Claim]) -> set[str]:
+    """Return every key that decides on a claim, or that a genre made for it would take or touch."""
+    keys = {claim.spelling.fold for claim in claims}
     for claim in claims:
-        yield claim.spelling.fold
         if claim.reference is not None:
-            yield from (spelling.fold for spelling in claim.reference.spellings)
-            yield from claim.reference.parents
-            yield from claim.reference.children
+            keys.update(spelling.fold for spelling in claim.reference.spellings)
+            keys.update(claim.reference.parents)
+            keys.update(claim.reference.children)
+    return keys
 
 
 def _free_keys(claim: Claim, reached: Mapping[str, Genre]) -> tuple[str, ...]:
     """Return the keys that a genre made for *claim* takes, its name's first."""
-    keys = [claim.name.fold]
-    if claim.reference is not None:
-        keys += [spelling.fold for spelling in claim.reference.spellings]
+    if claim.reference is None:
+        return (claim.spelling.fold,)
+    keys = [claim.name.fold, *(spelling.fold for spelling in claim.reference.spellings)]
     return tuple(key for key in dict.fromkeys(keys) if key not in reached)
 
 
-def _create(changes: Changes, claim: Claim, reached: Mapping[str, Genre]) -> Genre:
+def _taken_ids(connection: Connection, claims: Sequence[Claim]) -> set[tuple[str, str]]:
+    """Return those of the ids elsewhere that genres made for *claims* would get which are given."""
+    wanted = {
+        pair
+        for claim in claims
+        if claim.reference is not None
+        for pair in claim.reference.external_ids.items()
+    }
+    if not wanted:
+        return set()
+    values = json.dumps([value for _, value in wanted])
+    return {(row.whose, row.value) for row in connection.execute(_HELD_IDS, {"asked": values})}
+
+
+def _create(
+    changes: Changes,
+    claim: Claim,
+    reached: Mapping[str, Genre],
+    taken_ids: Collection[tuple[str, str]],
+) -> Genre:
     reference = claim.reference
     if reference is None:
         return changes.create(claim.name, claim.request_id)
@@ -69,11 +103,12 @@ def _create(changes: Changes, claim: Claim, reached: Mapping[str, Genre]) -> Gen
         claim.name,
         claim.request_id,
         aliases=[
-            Row(spelling, schema.ALIAS, reference.sources[spelling.fold])
+            Alias(spelling, reference.sources[spelling.fold])
             for spelling in reference.spellings
             if spelling.fold != claim.name.fold and spelling.fold not in reached
         ],
-        reference=reference,
+        # Never one id on two genres, as after MusicBrainz gave a name to another genre.
+        external_ids=[pair for pair in reference.external_ids.items() if pair not in taken_ids],
         parent_ids=[reached[key].id for key in reference.parents if key in reached],
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import Connection, delete, select, update
 
 from registry_server.store import schema
-from registry_server.store.changing import Changes, Row, insert_all
+from registry_server.store.changing import Alias, Changes, insert_all
 from registry_server.store.genres import genres as read_genres
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
@@ -42,11 +42,13 @@ def link(connection: Connection, knowledge: Knowledge) -> list[Genre]:
     holders: dict[str, int] = {}
     meant = _meant(connection, knowledge, holders)
     genres = read_genres(connection, set(meant.values()))
-    id_holders = {pair for genre in genres.values() for pair in genre.external_ids}
+    taken_ids = set(
+        connection.execute(select(schema.external_id.c.whose, schema.external_id.c.value))
+    )
     for key, genre_id in meant.items():
         reference = knowledge.references[key]
         aliases = [
-            Row(spelling, schema.ALIAS, reference.sources[spelling.fold])
+            Alias(spelling, reference.sources[spelling.fold])
             for spelling in reference.spellings
             if spelling.fold not in holders
         ]
@@ -55,7 +57,7 @@ def link(connection: Connection, knowledge: Knowledge) -> list[Genre]:
         external_ids = [
             pair
             for pair in reference.external_ids.items()
-            if pair[0] not in had and pair not in id_holders
+            if pair[0] not in had and pair not in taken_ids
         ]
         parent_ids = list(_new_parents(changes, genre, reference, meant))
         if aliases or external_ids or parent_ids:
@@ -72,20 +74,35 @@ def _meant(
     Return the id of the genre that is each reference, by the reference's key, and note who
     holds which key.
 
-    That is whichever holds the key of its name; else the oldest that holds another of its
-    keys; else the oldest that it is loosely. A genre is one reference at most.
+    That is whichever is named so; else the one that has its id elsewhere, for MusicBrainz
+    renames genres; else whichever it is an alias of; else the oldest that holds another of
+    its keys; else the oldest that it is loosely. A genre is one reference at most.
     """
     candidates: list[tuple[int, int, str]] = []
     table = schema.spelling.c
-    for key, strict, text, genre_id in connection.execute(
-        select(table.lookup_key, table.strict_key, table.text, table.genre_id)
+    for key, strict, text, genre_id, kind in connection.execute(
+        select(table.lookup_key, table.strict_key, table.text, table.genre_id, table.kind)
     ):
         holders[key] = genre_id
         meaning = knowledge.meaning(Spelling(text, strict, key))
         if meaning is not None:
             reference_key = meaning.reference.key
-            rank = 0 if key == reference_key else 1 if key == meaning.key else 2
+            if key == reference_key:
+                rank = 0 if kind == schema.NAME else 2
+            else:
+                rank = 3 if key == meaning.key else 4
             candidates.append((rank, genre_id, reference_key))
+    ids = schema.external_id.c
+    holding = {
+        (whose, value): genre_id
+        for genre_id, whose, value in connection.execute(select(ids.genre_id, ids.whose, ids.value))
+    }
+    candidates += [
+        (1, holding[pair], reference.key)
+        for reference in knowledge.references.values()
+        for pair in reference.external_ids.items()
+        if pair in holding
+    ]
     meant: dict[str, int] = {}
     taken: set[int] = set()
     for _, genre_id, reference_key in sorted(candidates):

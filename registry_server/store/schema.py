@@ -106,6 +106,8 @@ external_id = Table(
     sqlite_with_rowid=False,
 )
 
+Index("external_id_value", external_id.c.value)
+
 review = Table(
     "review",
     metadata,

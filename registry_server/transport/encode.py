@@ -24,16 +24,23 @@ from registry_server.vocabulary.refusals import GenreNotFound, InvalidName
 
 
 def genre_message(genre: Genre) -> pb.Genre:
-    return pb.Genre(
+    created = _timestamp(genre.create_time_us)
+    is_as_created = genre.update_time_us == genre.create_time_us
+    message = pb.Genre(
         id=genre.id,
         name=genre.name,
-        aliases=genre.aliases,
-        parent_ids=genre.parent_ids,
-        external_ids=dict(genre.external_ids),
-        create_time=_timestamp(genre.create_time_us),
-        update_time=_timestamp(genre.update_time_us),
+        create_time=created,
+        update_time=created if is_as_created else _timestamp(genre.update_time_us),
         revision=genre.revision,
     )
+    # Most new names have none of these, and asking costs less than setting.
+    if genre.aliases:
+        message.aliases.extend(genre.aliases)
+    if genre.parent_ids:
+        message.parent_ids.extend(genre.parent_ids)
+    if genre.external_ids:
+        message.external_ids.update(genre.external_ids)
+    return message
 
 
 def single(known: Known) -> bytes:

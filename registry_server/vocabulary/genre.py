@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from registry_server.vocabulary.identity import Spelling
-from registry_server.vocabulary.knowledge import Reference
+from registry_server.vocabulary.knowledge import Knowledge, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,14 @@ class Claim:
     """
     A caller's wish that *spelling* reach a genre, whichever is first to make it.
 
-    `reference` is what the packs know of that genre: the spelling reaches what the key of
+    `reference` is what `knowledge` says of that genre: the spelling reaches what the key of
     the reference reaches, and a new genre takes its synonyms, ids and parents.
     """
 
     spelling: Spelling
     request_id: str
     reference: Reference | None = None
+    knowledge: Knowledge | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:

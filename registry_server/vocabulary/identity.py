@@ -186,10 +186,11 @@ def loose_key(fold: str) -> str:
     exclaimed = _EXCLAIMED.search(fold)
     kept = exclaimed.group()[0] if exclaimed and not _is_punctuation(fold[0]) else ""
     if fold.isascii():
-        return fold.translate(_PUNCTUATION_ASCII) + kept
+        letters = fold.translate(_PUNCTUATION_ASCII)
+        return letters + kept if letters else ""
     bare = unicodedata.normalize("NFD", fold).translate(_BARE)
     letters = "".join(c for c in bare if c != " " and not _is_punctuation(c))
-    return unicodedata.normalize("NFC", letters) + kept
+    return unicodedata.normalize("NFC", letters) + kept if letters else ""
 
 
 def _is_punctuation(character: str) -> bool:

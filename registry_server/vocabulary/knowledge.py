@@ -190,6 +190,7 @@ class _Joined:
         self.conflicts: list[str] = []
         self._loose: dict[Kind, dict[str, list[Meaning]]] = {kind: {} for kind in Kind}
         self._clashing: set[tuple[str, str]] = set()
+        self._spellings: dict[str, Spelling] = {}
 
     def add(self, pack: Pack) -> None:
         """Take the names of *pack*, then its synonyms and translations."""
@@ -197,17 +198,17 @@ class _Joined:
         for reference, entry in referenced:
             self._identify(pack, reference, entry)
             for text in entry.synonyms:
-                self._spelled(pack, reference, Kind.SYNONYM, Spelling.of(text))
+                self._spelled(pack, reference, Kind.SYNONYM, self._spelling(text))
             for text in entry.translations:
-                self._spelled(pack, reference, Kind.TRANSLATION, Spelling.of(text))
+                self._spelled(pack, reference, Kind.TRANSLATION, self._spelling(text))
 
     def link(self, pack: Pack) -> None:
         """Take the parents of *pack*'s entries, unless one would be its own ancestor."""
         for entry in pack.entries:
             for parent in entry.parents:
                 self._make_child(
-                    self.by_key[Spelling.of(entry.name).fold].reference,
-                    self.by_key[Spelling.of(parent).fold].reference,
+                    self.by_key[self._spelling(entry.name).fold].reference,
+                    self.by_key[self._spelling(parent).fold].reference,
                 )
 
     def by_loose(self) -> dict[str, Meaning | None]:
@@ -222,8 +223,15 @@ class _Joined:
                 found.setdefault(loose, _the_only(meanings))
         return found
 
+    def _spelling(self, text: str) -> Spelling:
+        """Return the spelling of *text*; a genre is named in several packs, and again as parent."""
+        spelling = self._spellings.get(text)
+        if spelling is None:
+            spelling = self._spellings[text] = Spelling.of(text)
+        return spelling
+
     def _named(self, pack: Pack, entry: PackEntry) -> Reference:
-        name = Spelling.of(entry.name)
+        name = self._spelling(entry.name)
         known = self.by_key.get(name.fold)
         if known is None and not pack.is_authority:
             known = self._loosely(name)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _PAIRS = dict(zip("([{（［【「『“«„", ")]}）］】」』”»“", strict=True))
-_CLOSING = frozenset(_PAIRS.values())
-_MARK = re.compile("[" + re.escape("".join({*_PAIRS, *_CLOSING, '"'})) + "]")
+_MARK = re.compile("[" + re.escape("".join({*_PAIRS, *_PAIRS.values(), '"'})) + "]")
 # A quotation mark opens at a word's beginning and closes at its end: 7" and 12" are sizes.
 _OPENS = re.compile(r'(?:^|[\s;,/|(\[])"(?=\S)')
 _CLOSES = re.compile(r'"(?=$|[\s;,/|)\]])')
@@ -22,24 +21,29 @@ class Shields:
 
     @classmethod
     def of(cls, text: str) -> "Shields":
-        """Return what is shielded in *text*; a bracket without its partner shields nothing."""
+        """
+        Return what is shielded in *text*. Each kind of bracket pairs by itself, and one without
+        its partner shields nothing.
+        """
         if _MARK.search(text) is None:
             return _NONE
-        spans: list[tuple[int, int]] = []
-        opened: list[tuple[str, int]] = []
+        pairs: list[tuple[int, int]] = []
+        opened: dict[str, list[int]] = {}
         for found in _MARK.finditer(text):
             mark, at = found.group(), found.start()
-            if opened and opened[-1][0] == mark and _may_close(text, mark, at):
-                start = opened.pop()[1]
-                while spans and spans[-1][0] > start:
-                    spans.pop()
-                spans.append((start, at))
-            elif mark == '"':
-                if _OPENS.match(text, max(at - 1, 0)):
-                    opened.append(('"', at))
-            elif mark in _PAIRS:
-                opened.append((_PAIRS[mark], at))
-        return cls(tuple(start for start, _ in spans), tuple(end for _, end in spans))
+            if opened.get(mark) and _may_close(text, mark, at):
+                pairs.append((opened[mark].pop(), at))
+            elif mark in _PAIRS or (mark == '"' and _OPENS.match(text, max(at - 1, 0))):
+                opened.setdefault(_PAIRS.get(mark, mark), []).append(at)
+        starts: list[int] = []
+        ends: list[int] = []
+        for start, end in sorted(pairs):
+            if ends and start < ends[-1]:
+                ends[-1] = max(end, ends[-1])
+            else:
+                starts.append(start)
+                ends.append(end)
+        return cls(tuple(starts), tuple(ends))
 
     def shield(self, at: int) -> bool:
         """Whether the character at *at* is shielded."""

@@ -112,6 +112,8 @@ class _Splitting:
                 self._cut_hard(each.rest, Rule.NUMBER if each.references else Rule.WHOLE)
         if beyond:
             self._too_many(beyond)
+        if not self.parts and not self.dropped:
+            self._step(Rule.TIDY, "".join(values), (), "nothing but blanks and separators")
 
     def _delivered(self, values: Sequence[str]) -> tuple[list[_Delivered], str]:
         """Return what was delivered apart, and the first text that is too much to look at."""
@@ -137,13 +139,17 @@ class _Splitting:
         if plain != text:
             self._step(Rule.ENTITY, text, [plain], "HTML entities are decoded")
         found = decode(plain, self._knowledge.numbers, is_id3=self._is_id3)
-        return _Delivered(plain, found.references, trimmed(found.rest), rule)
+        return _Delivered(plain, found.references[: PARTS_MAX + 1], trimmed(found.rest), rule)
 
     def _keys(self, delivered: _Delivered) -> tuple[str, ...]:
         """Return the keys of what would be a genre if nothing were split further."""
         texts = [name for _, name in delivered.references if name] + [delivered.rest]
-        keys = [spelling.fold for spelling in map(_spelling, texts) if spelling]
-        return tuple(key for key in keys if key not in self._knowledge.placeholders)
+        spellings = [spelling for spelling in map(_spelling, texts) if spelling]
+        return tuple(
+            spelling.fold
+            for spelling in spellings
+            if _says_something(spelling.text) and spelling.fold not in self._knowledge.placeholders
+        )
 
     def _name_references(self, delivered: _Delivered) -> None:
         if not delivered.references:
@@ -221,8 +227,16 @@ class _Splitting:
             self._part(text, Rule.SLASH)
 
     def _is_kept(self, text: str, segments: Segments) -> bool:
-        """Take *text* as one part if it has separators and the packs know it as a whole."""
-        if len(segments.spans) < 2 or (known := self._meaning(text)) is None:
+        """
+        Take *text* as one part if it has separators and the packs know it as a whole; loosely
+        only if something stands on either side of each.
+        """
+        if len(segments.spans) < 2 or (spelling := _spelling(text)) is None:
+            return False
+        known = self._knowledge.meaning(spelling)
+        if known is None or (
+            known.key != spelling.fold and not all(map(_says_something, segments))
+        ):
             return False
         self._step(Rule.KNOWN, text, [text], "known as a whole", [known.origin.pack])
         self._part(text, Rule.KNOWN)
@@ -254,10 +268,12 @@ class _Splitting:
         """Return where the longest run of segments from *at* ends that the packs know as one."""
         for end in range(min(at + _RUN_MAX, len(spans)), at + 1, -1):
             start, stop = spans[at][0], spans[end - 1][1]
-            if stop - start <= NAME_LENGTH_MAX:
-                spelling = _spelling(text[start:stop])
-                if spelling and self._knowledge.meaning_of_key(spelling.fold):
-                    return end
+            spelling = _spelling(text[start:stop]) if stop - start <= NAME_LENGTH_MAX else None
+            if spelling and (
+                spelling.fold in self._knowledge.placeholders
+                or self._knowledge.meaning_of_key(spelling.fold)
+            ):
+                return end
         return at + 1
 
     def _is_enumeration(self, texts: list[str]) -> bool:
@@ -268,12 +284,14 @@ class _Splitting:
         return _INNER_AND.search(tail) is not None and self._meaning(tail) is None
 
     def _meaning(self, text: str) -> Meaning | None:
-        spelling = _spelling(text) if len(text) <= NAME_LENGTH_MAX else None
+        spelling = _spelling(text)
         return self._knowledge.meaning(spelling) if spelling else None
 
     def _known_packs(self, text: str) -> list[str]:
-        """Return who knows *text*: packs, or the lists of placeholders and numbers."""
-        spelling = _spelling(text) if len(text) <= NAME_LENGTH_MAX else None
+        """Return who knows *text*: packs, or what tells that it is dropped or decoded."""
+        if not _says_something(text):
+            return ["punctuation"]
+        spelling = _spelling(text)
         if spelling is None:
             return []
         if spelling.fold in self._knowledge.placeholders:

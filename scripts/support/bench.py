@@ -27,8 +27,12 @@ from pathlib import Path
 
 import grpc
 from genre_registry.v1 import genre_registry_pb2 as pb
+from google.protobuf.message import Message
 
-PATH = "/genre_registry.v1.GenreRegistry/GetOrCreate"
+from registry_server.packs.reading import shipped_pack
+
+SERVICE = "/genre_registry.v1.GenreRegistry/"
+PATH = SERVICE + "GetOrCreate"
 BIN = Path(sys.executable).parent
 CREATORS = 2
 KNOWN = "Hip-Hop"
@@ -36,11 +40,15 @@ KNOWN = "Hip-Hop"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what is measured, against which budget of the design."""
+    """
+    One line of the table: what is measured of the registry, against which budget of the
+    design; beside the same of the echo server, or beside `baseline` of the registry.
+    """
 
     what: str
     budget: float
     rate: Callable[[str, int], float]
+    baseline: Callable[[str, int], float] | None = None
 
 
 @contextmanager
@@ -122,10 +130,37 @@ async def _call_all(target: str, names: list[str], in_flight: int) -> float:
         return len(names) / (time.perf_counter() - start_s)
 
 
+def batches(method: str, request: Message, calls: int) -> Callable[[str, int], float]:
+    """Return what measures *calls* of one prepared batch, one in flight, in calls a second."""
+
+    def rate(target: str, _round: int) -> float:
+        with grpc.insecure_channel(target) as channel:
+            call = channel.unary_unary(SERVICE + method)
+            body = request.SerializeToString()
+            call(body, timeout=30, wait_for_ready=True)
+            start_s = time.perf_counter()
+            for _ in range(calls):
+                call(body, timeout=30)
+            return calls / (time.perf_counter() - start_s)
+
+    return rate
+
+
+NAMES = [entry.name for entry in shipped_pack("musicbrainz").entries[:1000]]
 ROWS = (
     Row("known name, 1 in flight", 0.9, known_names(1, 2_000)),
     Row("known name, 64 in flight", 0.85, known_names(64, 8_000)),
     Row("new names, durable, 64 in flight", 0.5, new_names(64, 3_000)),
+    Row(
+        "ResolveTags / BatchGetOrCreate",
+        0.7,
+        batches(
+            "ResolveTags",
+            pb.ResolveTagsRequest(tag_sets=[pb.TagSet(values=[name]) for name in NAMES]),
+            20,
+        ),
+        batches("BatchGetOrCreate", pb.BatchGetOrCreateRequest(names=NAMES), 20),
+    ),
 )
 
 
@@ -141,8 +176,9 @@ def main() -> None:
         )
     versions = ", ".join(f"{name} {version(name)}" for name in ("grpcio", "protobuf", "sqlalchemy"))
     print(f"Python {platform.python_version()} on {platform.machine()}, {versions}")
-    print("calls a second, median; ratio: median (least to most)")
-    print(f"{'':34}{'registry':>9}{'echo':>9}{'ratio':>22}{'budget':>9}")
+    print("calls a second, median, beside a bare echo server's; the last row: known tag sets and")
+    print("names, 1000 a call, beside one another; ratio: median (least to most)")
+    print(f"{'':34}{'registry':>9}{'beside':>9}{'ratio':>22}{'budget':>9}")
     with tempfile.TemporaryDirectory(prefix="genre-registry-bench-") as folder:
         ours = serving(
             *(BIN / "genre-registry", "serve", "--listen", "127.0.0.1:0"),
@@ -156,13 +192,15 @@ def main() -> None:
 
 
 def _measure(row: Row, registry: str, echo: str, rounds: int) -> None:
+    other = (row.rate, echo) if row.baseline is None else (row.baseline, registry)
     pairs = []
     for round_ in range(rounds):
         # Whoever is first in a round may find the machine busier: take turns.
-        both = {}
-        for target in (registry, echo) if round_ % 2 else (echo, registry):
-            both[target] = row.rate(target, round_)
-        pairs.append((both[registry], both[echo]))
+        both = [(row.rate, registry), other]
+        order = both if round_ % 2 else both[::-1]
+        measured = [rate(target, round_) for rate, target in order]
+        ours, bare = measured if round_ % 2 else measured[::-1]
+        pairs.append((ours, bare))
     ratios = sorted(ours / bare for ours, bare in pairs)
     print(
         f"{row.what:34}{statistics.median(ours for ours, _ in pairs):9.0f}"

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
+    op.create_index("external_id_value", "external_id", ["value"])
     op.create_table(
         "review",
         sa.Column("lookup_key", sa.Text, primary_key=True),
