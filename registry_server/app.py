@@ -78,6 +78,7 @@ async def serve(settings: Settings) -> None:
         failed.set()
         stopping.set()
 
+    gc.disable()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
@@ -105,8 +106,10 @@ async def serve(settings: Settings) -> None:
                 },
             )
             notify_systemd("READY=1")
+            # What a start makes stays: it is looked at once, and never again.
             gc.collect()
             gc.freeze()
+            gc.enable()
             await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")

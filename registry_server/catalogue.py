@@ -27,6 +27,7 @@ the names that people give, ten times that if each were as long as a name may be
 """
 WAITING_CALLS_MAX = 1024
 """Calls that may wait for a reader, and for the writer, before others are refused."""
+WAITING_IMPORTS_MAX = 4
 COUNTED_MAX = 10_000
 """Most compounds that are counted in memory until something is written."""
 
@@ -58,6 +59,9 @@ class Catalogue:
         """Counts the commits that changed genres which were there before."""
         self._writing = asyncio.Lock()
         self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
+        self._adopting = Rounds[
+            tuple[Knowledge, tuple[str, str]], tuple[list[Genre], RegistryState]
+        ](self._adopt, waiting_max=WAITING_IMPORTS_MAX)
         self._granting = Rounds[Claim | Sighting, tuple[Known, bool] | None](
             self._grant, waiting_max=WAITING_CALLS_MAX
         )
@@ -76,8 +80,8 @@ class Catalogue:
 
     async def close(self) -> None:
         """Serve what waits, note what was counted, and take no more."""
-        await self._granting.close()
-        await self._reading.close()
+        for rounds in (self._adopting, self._granting, self._reading):
+            await rounds.close()
         if self._counted:
             with suppress(RegistryError):
                 await self._store.grant((), list(self._counted.values()))
@@ -169,21 +173,14 @@ class Catalogue:
         return reached
 
     async def adopt(
-        self, knowledge: Knowledge, imported: tuple[str, str]
+        self, knowledge: Knowledge, imported: tuple[str, str], *, deadline_s: float
     ) -> tuple[list[Genre], RegistryState]:
         """
         Have *knowledge*, with the pack *imported*, take the place of what was known; return
         the genres that changed, and where the registry stands then.
         """
-        async with self._writing:
-            with self.watching_storage():
-                changed, state = await self._store.link(knowledge, imported)
-            self.knowledge = knowledge
-            # What was remembered may have been reached by way of the old knowledge.
-            self._by_spelling = Recent(HOT_SPELLINGS_MAX)
-            self._renew(changed)
-            await self.warm_up()
-        return changed, state
+        [adopted] = await self._adopting.ask([(knowledge, imported)], deadline_s=deadline_s)
+        return adopted
 
     @contextmanager
     def watching_storage(self) -> Iterator[None]:
@@ -238,6 +235,22 @@ class Catalogue:
         self.raced += len(answers) - made
         granted = iter(answers)
         return [next(granted) if isinstance(item, Claim) else None for item in items]
+
+    async def _adopt(
+        self, items: list[tuple[Knowledge, tuple[str, str]]]
+    ) -> list[tuple[list[Genre], RegistryState]]:
+        adopted = []
+        for knowledge, imported in items:
+            async with self._writing:
+                with self.watching_storage():
+                    changed, state = await self._store.link(knowledge, imported)
+                self.knowledge = knowledge
+                # What was remembered may have been reached by way of the old knowledge.
+                self._by_spelling = Recent(HOT_SPELLINGS_MAX)
+                self._renew(changed)
+                await self.warm_up()
+            adopted.append((changed, state))
+        return adopted
 
     def _uncount(self, written: Sighting) -> None:
         """Forget what was written, but not what was counted meanwhile."""

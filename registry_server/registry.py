@@ -13,7 +13,7 @@ from registry_server.catalogue import Catalogue, created_by
 from registry_server.hot_cache import Known
 from registry_server.outcomes import Listing, PackImport, Resolution
 from registry_server.packs.musicbrainz import read_genre_all
-from registry_server.packs.reading import AUTHORITY, pack_of
+from registry_server.packs.reading import AUTHORITY, pack_of, shipped_pack
 from registry_server.page_token import PageToken
 from registry_server.requests import Telling, check_batch, check_request_id
 from registry_server.storage import Store
@@ -165,7 +165,9 @@ class Registry:
         next_token = str(PageToken(page.genres[-1].id, revision, incarnation)) if page.more else ""
         return Listing(page.genres, next_token, revision, incarnation)
 
-    async def import_pack(self, name: str, documents: Sequence[bytes]) -> PackImport:
+    async def import_pack(
+        self, name: str, documents: Sequence[bytes], *, deadline_s: float
+    ) -> PackImport:
         """
         Have the pack that *documents* hold take the place of the one of its name, for good.
 
@@ -179,13 +181,16 @@ class Registry:
         if name != AUTHORITY:
             raise PackUnknown(name, [AUTHORITY])
         # Some thousand keys to compute: not on the event loop.
-        imported = await asyncio.to_thread(
-            read_genre_all, documents, version=datetime.now(UTC).date().isoformat()
-        )
+        # Newer than the one that came with the server, whatever the clock says.
+        today = datetime.now(UTC).date().isoformat()
+        version = max(today, shipped_pack(name).version)
+        imported = await asyncio.to_thread(read_genre_all, documents, version=version)
         knowledge = await asyncio.to_thread(
             lambda: self._knowledge_with([pack_of(name, imported.content)])
         )
-        changed, state = await self._catalogue.adopt(knowledge, (name, imported.content))
+        changed, state = await self._catalogue.adopt(
+            knowledge, (name, imported.content), deadline_s=deadline_s
+        )
         return PackImport(
             imported.version, imported.genres, imported.skipped, len(changed), state.revision
         )

@@ -1,7 +1,9 @@
 """What is alike in all requests for many things: how many, under which id, told once."""
 
 from collections.abc import Sized
+from dataclasses import replace
 
+from registry_server.hot_cache import Known
 from registry_server.outcomes import Resolution
 from registry_server.vocabulary.refusals import (
     BATCH_SIZE_MAX,
@@ -34,16 +36,16 @@ def check_request_id(request_id: str) -> None:
 
 
 class Telling:
-    """Within one call, only the first mention of a created genre is told so."""
+    """Within one call, only the first mention of a created genre, or of a would-be, is told so."""
 
     def __init__(self) -> None:
-        self._told: set[int] = set()
+        self._told: set[int | Known] = set()
 
     def once(self, resolution: Resolution) -> Resolution:
-        genre_id = resolution.known.genre.id
-        if not resolution.created or genre_id == 0:
+        if not resolution.created:
             return resolution
-        if genre_id in self._told:
-            return Resolution(resolution.known, created=False)
-        self._told.add(genre_id)
+        genre = resolution.known.genre.id or resolution.known
+        if genre in self._told:
+            return replace(resolution, created=False)
+        self._told.add(genre)
         return resolution

@@ -92,7 +92,7 @@ class TagResolver:
             for part in reading.split.parts
         ]
         if validate_only:
-            reached = await self._as_if(spellings, deadline_s)
+            reached = await self._as_if(spellings, request_id, deadline_s)
         else:
             sightings = await self._sightings(tag_sets, readings)
             reached = await self._catalogue.reach(
@@ -108,11 +108,12 @@ class TagResolver:
 
     async def explain(self, tag_set: TagSet, *, deadline_s: float) -> list[ExplainedStep]:
         """Return every step from raw values to genres; creates nothing."""
-        [reading] = await self._read_all([tag_set])
-        parts = reading.split.parts
-        reached = await self._as_if([part.spelling for part in parts], deadline_s)
-        steps = [ExplainedStep(split=step) for step in reading.split.steps]
-        for part, meaning in zip(parts, reading.meanings, strict=True):
+        knowledge = self._catalogue.knowledge
+        found = split(tag_set.values, knowledge, is_id3=tag_set.is_id3)
+        reached = await self._as_if([part.spelling for part in found.parts], "", deadline_s)
+        steps = [ExplainedStep(split=step) for step in found.steps]
+        for part in found.parts:
+            meaning = knowledge.meaning(part.spelling)
             resolved = _resolved_part(part, meaning, reached[part.spelling.fold])
             key = resolved.resolution.key or resolved.key
             steps.append(ExplainedStep(part=resolved, key=key, note=_why(resolved)))
@@ -136,7 +137,8 @@ class TagResolver:
         knowledge = self._catalogue.knowledge
         found = split(tag_set.values, knowledge, is_id3=tag_set.is_id3)
         meanings = tuple([knowledge.meaning(part.spelling) for part in found.parts])
-        reading = _Reading(knowledge, found, meanings)
+        # Steps are for people who ask; nobody asks a cache.
+        reading = _Reading(knowledge, replace(found, steps=()), meanings)
         if len(tag_set.values) + tag_set.characters <= HOT_CHARACTERS_MAX:
             self._readings.put(tag_set, reading)
         return reading
@@ -166,10 +168,10 @@ class TagResolver:
         return [seen[key] for key in unsure]
 
     async def _as_if(
-        self, spellings: Sequence[Spelling], deadline_s: float
+        self, spellings: Sequence[Spelling], request_id: str, deadline_s: float
     ) -> dict[str, Resolution]:
         """Return what *spellings* reach or would, by fold key, and create nothing."""
-        reached, missing = await self._catalogue.find(spellings, deadline_s=deadline_s)
+        reached, missing = await self._catalogue.find(spellings, request_id, deadline_s=deadline_s)
         would_be: dict[str, Known] = {}
         for key, claim in missing.items():
             known = would_be.setdefault(claim.keys[-1], Known(_genre_of(claim)))
@@ -219,10 +221,8 @@ def _why(part: ResolvedPart) -> str:
     known = "known by this key" if part.resolution.key else "would be created"
     if part.meaning is None:
         return f"{known}; no pack knows it"
-    reference, kind = part.meaning.reference, part.meaning.origin.kind
+    reference, (kind, pack) = part.meaning.reference, part.meaning.origin
     about = f" ({reference.disambiguation})" if reference.disambiguation else ""
     loosely = "" if part.meaning.key == part.spelling.fold else "loosely "
-    if part.resolution.key == part.spelling.fold and loosely:
-        return f"{known}, a genre of its own, though loosely {reference.name.text!r}"
     article = "the" if kind is Kind.NAME else "a"
-    return f"{known}; {loosely}{article} {kind.value} of {reference.name.text!r}{about}"
+    return f"{known}; {loosely}{article} {kind.value} of {reference.name.text!r}{about} to {pack}"

@@ -55,7 +55,7 @@ def read_genre_all(documents: Sequence[bytes], *, version: str) -> Imported:
                 '"genres", or one of them lacks its id or name.'
             ) from error
     found = len(rows) + len(skipped)
-    if found == 0 or found < count:
+    if not rows or found < count:
         raise PackInvalid(
             f"It holds {found} of the {count} genres that it speaks of. Fetch every page: "
             f"{SERVICE}&limit=100&offset=0, 100, 200 and so on."

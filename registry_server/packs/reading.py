@@ -42,14 +42,15 @@ def pack_of(name: str, text: str) -> Pack:
     """Return the pack that *text*, the content of its file, holds."""
     lines = text.split("\n")
     about = dict(line[2:].split(": ", 1) for line in takewhile(_is_comment, lines))
-    columns, *rows = (line.split("\t") for line in lines[len(about) :] if line)
+    columns, *rows = [line.split("\t") for line in lines[len(about) :] if line]
+    languages = [column for column in columns if column not in _OF_A_GENRE]
     return Pack(
         name=name,
         title=about["title"],
         source=about["source"],
         licence=about["licence"],
         version=about["version"],
-        entries=tuple(_entry(dict(zip(columns, row, strict=True))) for row in rows),
+        entries=tuple([_entry(dict(zip(columns, row, strict=True)), languages) for row in rows]),
         digest=hashlib.sha256(text.encode("utf-8")).hexdigest()[:16],
         is_authority=name == AUTHORITY,
     )
@@ -59,23 +60,21 @@ def _is_comment(line: str) -> bool:
     return line.startswith("# ")
 
 
-def _entry(row: Mapping[str, str]) -> PackEntry:
+def _entry(row: dict[str, str], languages: Sequence[str]) -> PackEntry:
     number = row.get("number")
     musicbrainz = row.get("musicbrainz")
     return PackEntry(
         row["name"],
-        synonyms=_texts(row.get("synonyms", "")),
-        translations=tuple(
-            text for column in row if column not in _OF_A_GENRE for text in _texts(row[column])
-        ),
-        parents=_texts(row.get("parents", "")),
-        external_ids=(("musicbrainz", musicbrainz),) if musicbrainz else (),
-        number=int(number) if number else None,
-        disambiguation=row.get("disambiguation", ""),
+        _texts(row.get("synonyms")),
+        tuple([text for language in languages for text in _texts(row[language])]),
+        _texts(row.get("parents")),
+        (("musicbrainz", musicbrainz),) if musicbrainz else (),
+        int(number) if number else None,
+        row.get("disambiguation", ""),
     )
 
 
-def _texts(cell: str) -> tuple[str, ...]:
+def _texts(cell: str | None) -> tuple[str, ...]:
     return tuple(cell.split(_BETWEEN_SPELLINGS)) if cell else ()
 
 

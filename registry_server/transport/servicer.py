@@ -111,11 +111,12 @@ class GenreOperationsServicer:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    async def ImportPack(self, data: bytes, _context: Context) -> Message:
+    async def ImportPack(self, data: bytes, context: Context) -> Message:
         request = decode(pb.ImportPackRequest, data)
-        return encode.pack_import(
-            await self._registry.import_pack(request.pack, list(request.documents))
+        imported = await self._registry.import_pack(
+            request.pack, list(request.documents), deadline_s=_deadline_s(context)
         )
+        return encode.pack_import(imported)
 
 
 def _deadline_s(context: Context) -> float:

@@ -27,4 +27,7 @@ def _entity(found: re.Match[str]) -> str:
         return "&"
     # Whole names only: html.unescape alone would read "&notes;" as "¬es;".
     name = found["name"]
-    return unescape(written) if name is None or name + ";" in html5 else written
+    if name is not None and name + ";" not in html5:
+        return written
+    # What stands for no character decodes to the mark for that.
+    return unescape(written).replace("\ufffd", "")

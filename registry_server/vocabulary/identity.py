@@ -172,7 +172,6 @@ _BARE = str.maketrans(
     }
 )
 _PUNCTUATION_ASCII = str.maketrans(dict.fromkeys("!\"#%&'()*,-./:;?@[\\]_{} ", None))
-_EXCLAIMED = re.compile(r"[!?]+$")
 
 
 def loose_key(fold: str) -> str:
@@ -183,8 +182,9 @@ def loose_key(fold: str) -> str:
     A closing exclamation or question mark stays too, as in "Oi!", unless the text opens
     with punctuation as well and wears both as decoration.
     """
-    exclaimed = _EXCLAIMED.search(fold)
-    kept = exclaimed.group()[0] if exclaimed and not _is_punctuation(fold[0]) else ""
+    kept = ""
+    if fold.endswith(("!", "?")) and not _is_punctuation(fold[0]):
+        kept = fold[len(fold.rstrip("!?"))]
     if fold.isascii():
         letters = fold.translate(_PUNCTUATION_ASCII)
         return letters + kept if letters else ""
@@ -254,10 +254,11 @@ class Spelling:
             raise NameEmpty
         if len(text) > NAME_LENGTH_MAX:
             raise NameTooLong(len(text))
-        if control := _CONTROL.search(text):
-            raise NameHasControlCharacter(text, control.start())
-        if has_surrogates(text):
-            raise TextNotUtf8
+        if not text.isprintable():  # what is, has neither
+            if control := _CONTROL.search(text):
+                raise NameHasControlCharacter(text, control.start())
+            if has_surrogates(text):
+                raise TextNotUtf8
         strict = strict_key(text)
         fold = fold_key(strict)
         if not fold:

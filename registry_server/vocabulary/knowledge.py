@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from registry_server.vocabulary.identity import Spelling, loose_key
 
 
-@dataclass(frozen=True, slots=True)
-class PackEntry:
+class PackEntry(NamedTuple):
     """
     What a pack says of one genre.
 
@@ -103,16 +103,14 @@ class Kind(Enum):
     TRANSLATION = "translation"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a spelling is known from."""
 
     kind: Kind
     pack: str
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(NamedTuple):
     """
     The genre that a spelling means to the packs; `key` is the fold key by which they know it,
     the spelling's own unless it was reached loosely.
@@ -125,6 +123,7 @@ class Meaning:
 
 # What stands between the parts of a compound, whose loose key would run them together.
 _BETWEEN_PARTS = re.compile(r"[/\\,;:|()\[\]{}、]")
+_BETWEEN_SEGMENTS = re.compile("[/,]")
 
 
 class Knowledge:
@@ -160,6 +159,12 @@ class Knowledge:
         """Every genre that a pack knows, by the fold key of its name."""
         self._by_key = joined.by_key
         self._by_loose = joined.by_loose()
+        self.openings = frozenset(
+            key[: found.start()].strip()
+            for key in (*self._by_key, *self.placeholders)
+            if (found := _BETWEEN_SEGMENTS.search(key))
+        )
+        """What stands before the first comma or slash of those known genres that have one."""
 
     def meaning(self, spelling: Spelling) -> Meaning | None:
         """Return what *spelling* means to the packs, by fold or by loose key."""
@@ -169,9 +174,9 @@ class Knowledge:
         known = self._by_loose.get(loose_key(spelling.fold))
         return None if known is None or self._joins_known_parts(spelling.fold) else known
 
-    def meaning_of_key(self, fold: str) -> Meaning | None:
-        """Return what the packs know by this very fold key."""
-        return self._by_key.get(fold)
+    def knows_whole(self, fold: str) -> bool:
+        """Whether this very fold key is a genre's to the packs, or a placeholder's."""
+        return fold in self._by_key or fold in self.placeholders
 
     def _joins_known_parts(self, fold: str) -> bool:
         """Whether a text is a compound: "Folk/Rock" is not "Folk Rock", but "Hip/Hop" "Hip Hop"."""

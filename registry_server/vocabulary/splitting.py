@@ -33,6 +33,8 @@ from registry_server.vocabulary.tags import Dropped, Part, Rule, Split, Step, Un
 
 PARTS_MAX = 100
 """Most parts of one tag set that are looked at; what follows is reported as one."""
+SEGMENTS_MAX = 4 * PARTS_MAX
+"""Most pieces, blanks too, that one tag set is cut into on the way."""
 TEXT_LENGTH_MAX = PARTS_MAX * (NAME_LENGTH_MAX + 50)
 """Most characters of one tag set that are looked at."""
 TOO_MANY_PARTS = "TOO_MANY_PARTS"
@@ -71,7 +73,7 @@ class _Delivered:
     rule: Rule
 
 
-_HARD = re.compile(r";|；|\||//+|\\\\+|\r|\n|(?<=\s)[•·∙](?=\s)")
+_HARD = re.compile(r"[;；|｜]|//+|\\\\+|\r|\n|(?<=\s)[•·∙](?=\s)")
 _COMMA = re.compile(r"[,，、،､](?![0-9])|(?<![0-9])[,，、،､]")
 _SLASHES = "/\\\\／∕⁄⧸"
 _SPACED_SLASH = re.compile(rf"(?<=\s)[{_SLASHES}](?=\s)")
@@ -94,6 +96,7 @@ class _Splitting:
         self._knowledge = knowledge
         self._is_id3 = is_id3
         self._looked_at = 0
+        self._segments_left = SEGMENTS_MAX
         self._overflowed = False
 
     def read(self, values: Sequence[str]) -> None:
@@ -164,8 +167,11 @@ class _Splitting:
                 self._part(name, Rule.NUMBER)
 
     def _cut_hard(self, text: str, rule: Rule) -> None:
+        if self._looked_at == PARTS_MAX:
+            self._too_many(text)
+            return
         segments = cut(text, _HARD, segments_max=PARTS_MAX + 1)
-        texts = self._texts(segments)
+        texts = self._texts(segments, may_be_joined=False)
         if len(texts) < 2:
             for each in texts:
                 self._cut_commas(each, Rule.BRACKETS if segments.shielded else rule)
@@ -248,33 +254,40 @@ class _Splitting:
         if spelling is not None:
             self.review.setdefault(spelling.fold, Undecided(spelling, rule))
 
-    def _texts(self, segments: Segments) -> list[str]:
+    def _texts(self, segments: Segments, *, may_be_joined: bool = True) -> list[str]:
         """Return the segments that are not blank, with those joined that are one known genre."""
         spans = segments.spans
-        if len(spans) > PARTS_MAX:
-            self._too_many(segments.text[spans[-1][0] :])
-            spans = spans[:PARTS_MAX]
+        room = min(PARTS_MAX, self._segments_left)
+        if len(spans) > room:
+            self._too_many(segments.text[spans[room][0] :])
+            spans = spans[:room]
+        self._segments_left -= len(spans)
         texts = []
         at = 0
         while at < len(spans):
-            end = self._end_of_known(segments.text, spans, at)
-            text = trimmed(segments.text[spans[at][0] : spans[end - 1][1]])
+            text = trimmed(segments.text[slice(*spans[at])])
+            end = at + 1
+            if text and may_be_joined:
+                end = self._end_of_known(segments.text, spans, at)
+                text = trimmed(segments.text[spans[at][0] : spans[end - 1][1]])
             if text:
                 texts.append(text)
             at = end
         return texts
 
     def _end_of_known(self, text: str, spans: Sequence[tuple[int, int]], at: int) -> int:
-        """Return where the longest run of segments from *at* ends that the packs know as one."""
-        for end in range(min(at + _RUN_MAX, len(spans)), at + 1, -1):
-            start, stop = spans[at][0], spans[end - 1][1]
-            spelling = _spelling(text[start:stop]) if stop - start <= NAME_LENGTH_MAX else None
-            if spelling and (
-                spelling.fold in self._knowledge.placeholders
-                or self._knowledge.meaning_of_key(spelling.fold)
-            ):
-                return end
+        """Return where the longest run of segments from *at* ends that is known as one."""
+        if at + 1 < len(spans) and self._opens_compound(text[slice(*spans[at])]):
+            for end in range(min(at + _RUN_MAX, len(spans)), at + 1, -1):
+                start, stop = spans[at][0], spans[end - 1][1]
+                spelling = _spelling(text[start:stop]) if stop - start <= NAME_LENGTH_MAX else None
+                if spelling and self._knowledge.knows_whole(spelling.fold):
+                    return end
         return at + 1
+
+    def _opens_compound(self, text: str) -> bool:
+        spelling = _spelling(text)
+        return spelling is not None and spelling.fold in self._knowledge.openings
 
     def _is_enumeration(self, texts: list[str]) -> bool:
         """Whether *texts* end as "B, and C" or "B & C" do, with a tail that is not known."""
@@ -314,7 +327,8 @@ class _Splitting:
         again = decode(text, self._knowledge.numbers, is_id3=self._is_id3)
         if again.references:
             self._name_references(_Delivered(text, again.references, "", rule))
-            text, rule = again.rest, Rule.NUMBER
+            rule = Rule.NUMBER
+        text = again.rest
         if not text:
             return None
         try:

@@ -346,7 +346,9 @@ class ResolveTagsRequest(_message.Message):
     request_id: _builtins.str
     """As in GetOrCreateRequest; one for the whole request."""
     validate_only: _builtins.bool
-    """Answer as if, and write nothing. A genre that would be created has the id 0."""
+    """Answer as if, and write nothing. A genre that would be created has the id 0,
+    its name and its external ids, and is `created`.
+    """
     @_builtins.property
     def tag_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagSet]:
         """At most 1000 sets, usually one a file."""
@@ -396,12 +398,13 @@ class ResolveTagsResponse(_message.Message):
         kept whole in spite of one), "R8" (the same for a comma), "R10" (whole).
         """
         key: _builtins.str
-        """The identity key by which the spelling reaches its genre: equal for
-        spellings of one genre, also for one that would be created. Its form may
-        change with the server's version.
+        """An identity key of the genre: equal for all spellings of it, also for one
+        that would be created. Its form may change with the server's version.
         """
         pack: _builtins.str
-        """The reference pack that knows the genre ("musicbrainz"); empty if none does."""
+        """The reference pack that knows the spelling ("musicbrainz"); empty if none
+        does.
+        """
         @_builtins.property
         def genre(self) -> Global___Genre:
             """The genre."""

@@ -133,6 +133,9 @@ class GenreRegistryServicer(object):
         gets or creates each, all in one transaction. The one place where raw
         values are understood. With `validate_only` nothing is written.
 
+        An answer for very many genres may be larger than the 4 MiB that gRPC takes
+        by default: send fewer sets, or raise the client's limit.
+
         INVALID_ARGUMENT: BATCH_TOO_LARGE, REQUEST_ID_TOO_LONG; and TEXT_NOT_UTF8,
         for the whole request, if one value is not UTF-8.
         """
