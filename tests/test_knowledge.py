@@ -253,12 +253,9 @@ def test_every_pair_of_the_table_is_one_genre_or_two(pair: Pair) -> None:
     elif pair.relation == "same" or pair.kind in {"SEP", "AMP"}:
         assert Spelling.of(pair.first).fold == Spelling.of(pair.second).fold
     elif pair.kind in {"NOSEP", "ACC", "PUNCT"}:
-        known = {
-            key
-            for key in (Spelling.of(pair.first).fold, Spelling.of(pair.second).fold)
-            if KNOWLEDGE.meaning_of_key(key)
-        }
-        kept_apart = len({id(KNOWLEDGE.meaning_of_key(key)) for key in known}) > 1
+        spellings = [Spelling.of(pair.first), Spelling.of(pair.second)]
+        known = [each for each in spellings if KNOWLEDGE.knows_whole(each.fold)]
+        kept_apart = len({id(reference(each.text)) for each in known}) > 1
         assert one_genre(pair.first, pair.second) or not known or kept_apart
 
 

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/registry.py": (*CORE, *PACKS, *VOCABULARY),
     "registry_server/tag_resolver.py": (*CORE, *VOCABULARY),
     "registry_server/catalogue.py": (*CATALOGUE, *VOCABULARY),
-    "registry_server/requests.py": ("registry_server.outcomes", *VOCABULARY),
+    "registry_server/requests.py": (*CATALOGUE, *VOCABULARY),
     "registry_server/hot_cache.py": VOCABULARY,
     "registry_server/outcomes.py": ("registry_server.hot_cache", *VOCABULARY),
     "registry_server/storage.py": VOCABULARY,
