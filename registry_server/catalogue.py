@@ -60,7 +60,7 @@ class Catalogue:
         self._writing = asyncio.Lock()
         self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
         self._adopting = Rounds[
-            tuple[Knowledge, tuple[str, str]], tuple[list[Genre], RegistryState]
+            tuple[Knowledge, tuple[str, str]], tuple[list[Genre], RegistryState] | RegistryError
         ](self._adopt, waiting_max=WAITING_IMPORTS_MAX)
         self._granting = Rounds[Claim | Sighting, tuple[Known, bool] | None](
             self._grant, waiting_max=WAITING_CALLS_MAX
@@ -180,6 +180,8 @@ class Catalogue:
         the genres that changed, and where the registry stands then.
         """
         [adopted] = await self._adopting.ask([(knowledge, imported)], deadline_s=deadline_s)
+        if isinstance(adopted, RegistryError):
+            raise adopted
         return adopted
 
     @contextmanager
@@ -238,19 +240,27 @@ class Catalogue:
 
     async def _adopt(
         self, items: list[tuple[Knowledge, tuple[str, str]]]
-    ) -> list[tuple[list[Genre], RegistryState]]:
-        adopted = []
+    ) -> list[tuple[list[Genre], RegistryState] | RegistryError]:
+        """Adopt one after the other; each has an outcome of its own."""
+        outcomes: list[tuple[list[Genre], RegistryState] | RegistryError] = []
         for knowledge, imported in items:
             async with self._writing:
-                with self.watching_storage():
-                    changed, state = await self._store.link(knowledge, imported)
+                # Keys are about to come that the cache does not know yet.
+                was_warm, self._warmed = self._warmed, False
+                try:
+                    with self.watching_storage():
+                        changed, state = await self._store.link(knowledge, imported)
+                except RegistryError as failure:
+                    self._warmed = was_warm
+                    outcomes.append(failure)
+                    continue
                 self.knowledge = knowledge
                 # What was remembered may have been reached by way of the old knowledge.
                 self._by_spelling = Recent(HOT_SPELLINGS_MAX)
                 self._renew(changed)
                 await self.warm_up()
-            adopted.append((changed, state))
-        return adopted
+            outcomes.append((changed, state))
+        return outcomes
 
     def _uncount(self, written: Sighting) -> None:
         """Forget what was written, but not what was counted meanwhile."""

@@ -10,17 +10,19 @@ from registry_server.hot_cache import Known, Recent
 from registry_server.outcomes import ExplainedStep, Resolution, ResolvedPart, ResolvedTags
 from registry_server.requests import Telling, check_batch, check_request_id
 from registry_server.storage import Store
-from registry_server.vocabulary.entities import without_entities
 from registry_server.vocabulary.genre import Claim, Genre, Sighting
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Kind, Knowledge, Meaning
+from registry_server.vocabulary.raw_text import without_entities
 from registry_server.vocabulary.splitting import split
-from registry_server.vocabulary.tags import Part, Split, Undecided
+from registry_server.vocabulary.tags import PARTS_MAX, Part, Split, Undecided
 
 HOT_TAG_SETS_MAX = 4096
 """Tag sets in each of two generations of what is remembered: some 1 KiB each."""
 HOT_CHARACTERS_MAX = 400
 """Most characters of a tag set that is remembered."""
+RAW_CHARACTERS_MAX = 1000
+"""Most characters of a raw value that a compound is looked for in."""
 CHARACTERS_A_TURN = 4000
 """Characters that are split before other callers have their turn: some 2 ms, more on a Pi."""
 
@@ -87,23 +89,26 @@ class TagResolver:
             return cast("list[ResolvedTags]", answers)
         spellings = [
             part.spelling
-            for reading in readings
-            if reading.answer(request_id) is None
+            for answer, reading in zip(answers, readings, strict=True)
+            if answer is None
             for part in reading.split.parts
         ]
         if validate_only:
             reached = await self._as_if(spellings, request_id, deadline_s)
         else:
-            sightings = await self._sightings(tag_sets, readings)
+            fresh, seen_before = await self._sightings(tag_sets, readings)
             reached = await self._catalogue.reach(
-                spellings, request_id, deadline_s=deadline_s, sightings=sightings
+                spellings, request_id, deadline_s=deadline_s, sightings=fresh
             )
+            for sighting in seen_before:
+                self._catalogue.count(sighting)
             for reading in readings:
                 reading.is_on_review_list = True
         telling = Telling()
         return [
-            reading.answer(request_id) or self._resolved(reading, reached, telling)
-            for reading in readings
+            # Not what another call has found meanwhile: this one may have created it.
+            answer or self._resolved(reading, reached, telling)
+            for answer, reading in zip(answers, readings, strict=True)
         ]
 
     async def explain(self, tag_set: TagSet, *, deadline_s: float) -> list[ExplainedStep]:
@@ -145,27 +150,27 @@ class TagResolver:
 
     async def _sightings(
         self, tag_sets: Sequence[TagSet], readings: Sequence[_Reading]
-    ) -> list[Sighting]:
-        """Return the undecided compounds that are to be noted now; count those noted before."""
+    ) -> tuple[list[Sighting], list[Sighting]]:
+        """Return the undecided compounds that are to be noted now, and those noted before."""
         seen: dict[str, Sighting] = {}
         unsure: set[str] = set()
         for tag_set, reading in zip(tag_sets, readings, strict=True):
             for undecided in reading.split.review:
                 key = undecided.spelling.fold
-                first = seen.setdefault(
-                    key,
-                    Sighting(undecided.spelling, undecided.rule.value, _raw(tag_set, undecided), 0),
-                )
-                seen[key] = replace(first, times=first.times + 1)
+                before = seen.get(key)
+                if before is None:
+                    raw_value = _raw(tag_set, undecided)
+                    before = Sighting(undecided.spelling, undecided.rule.value, raw_value, 0)
+                seen[key] = replace(before, times=before.times + 1)
                 if not reading.is_on_review_list:
                     unsure.add(key)
         if unsure:
             with self._catalogue.watching_storage():
                 unsure -= await self._store.reviewed(unsure)
-        for key, sighting in seen.items():
-            if key not in unsure:
-                self._catalogue.count(sighting)
-        return [seen[key] for key in unsure]
+        return (
+            [sighting for key, sighting in seen.items() if key in unsure],
+            [sighting for key, sighting in seen.items() if key not in unsure],
+        )
 
     async def _as_if(
         self, spellings: Sequence[Spelling], request_id: str, deadline_s: float
@@ -206,10 +211,12 @@ def _genre_of(claim: Claim) -> Genre:
 
 
 def _raw(tag_set: TagSet, undecided: Undecided) -> str:
-    """Return the raw value that holds a compound, as well as can be told."""
-    text = undecided.spelling.text
-    holding = [v for v in tag_set.values if text in " ".join(without_entities(v).split())]
-    return (holding or tag_set.values)[0]
+    """Return the raw value that holds a compound, as well as can be told from its beginning."""
+    for value in tag_set.values[:PARTS_MAX]:
+        beginning = without_entities(value[:RAW_CHARACTERS_MAX])
+        if undecided.spelling.text in " ".join(beginning.split()):
+            return value
+    return next((value for value in tag_set.values[:PARTS_MAX] if value.strip()), "")
 
 
 def _resolved_part(part: Part, meaning: Meaning | None, resolution: Resolution) -> ResolvedPart:

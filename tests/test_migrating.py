@@ -332,3 +332,18 @@ def test_every_refusal_has_an_exit_code_of_its_own() -> None:
     codes = [kind.exit_code for kind in DatabaseUnusable.__subclasses__()]
 
     assert len(codes) == len(set(codes)) > 0
+
+
+def test_an_alias_that_now_reads_as_another_genre_stays_with_its_own(database: Path) -> None:
+    """Kept apart and reported, as a name would be."""
+    create(database, "Dub", "Ska")
+    ask(
+        database,
+        "UPDATE registry SET key_version = 0",
+        "INSERT INTO spelling VALUES ('s-k-a', 's-k-a', 'SKA', 1, 'alias', 'synonyms')",
+    )
+
+    with opened(database) as (_, done):
+        assert any("kept apart" in line for line in done)
+
+    assert set(reached_by(database).items()) == {("dub", 1), ("ska", 2), ("\x1fska", 1)}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from registry_server.packs.reading import knowledge_of
 from registry_server.settings import PLACEHOLDERS
-from registry_server.vocabulary.splitting import PARTS_MAX, TOO_MANY_PARTS, split
-from registry_server.vocabulary.tags import Split
+from registry_server.vocabulary.splitting import split
+from registry_server.vocabulary.tags import PARTS_MAX, TOO_MANY_PARTS, Split
 
 KNOWLEDGE = knowledge_of((), off=(), placeholders=PLACEHOLDERS)
 
@@ -276,6 +276,27 @@ def test_no_tag_makes_the_splitter_trip(values: list[str], is_id3: bool) -> None
     assert len(set(keys(found))) == len(found.parts) <= PARTS_MAX
     assert all(each.reason for each in found.dropped)
     assert {each.spelling.fold for each in found.review} <= set(keys(found))
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ("((17)Foo", ["(17)Foo"]),
+        ("Rock, ((foo)", ["Rock", "(foo)"]),
+        ("(17)RX", ["Rock", "RX"]),
+        ("/(17)RX", ["Rock", "RX"]),
+        ("(17)140", ["Rock", "140"]),
+    ],
+)
+def test_what_follows_a_reference_or_an_escape_is_text(value: str, texts: list[str]) -> None:
+    """References are taken once, wherever in an ID3 value they stand."""
+    assert [text for text, _ in outcome(read([value], is_id3=True))] == texts
+
+
+@pytest.mark.parametrize("value", ["• Rock • Pop", "Rock • Pop •", "Rock｜Pop"])
+def test_bullets_and_wide_bars_separate(value: str) -> None:
+    """At an edge too."""
+    assert [text for text, _ in outcome(read([value]))] == ["Rock", "Pop"]
 
 
 @settings(deadline=None, max_examples=300)

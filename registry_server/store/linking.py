@@ -74,9 +74,9 @@ def _meant(
     Return the id of the genre that is each reference, by the reference's key, and note who
     holds which key.
 
-    That is whichever is named so; else the one that has its id elsewhere, for MusicBrainz
-    renames genres; else whichever it is an alias of; else the oldest that holds another of
-    its keys; else the oldest that it is loosely. A genre is one reference at most.
+    That is the one that has its id elsewhere, for MusicBrainz renames genres; else whichever
+    is named so; else whichever it is an alias of; else the oldest that holds another of its
+    keys; else the oldest that it is loosely. A genre is one reference at most.
     """
     candidates: list[tuple[int, int, str]] = []
     table = schema.spelling.c
@@ -88,7 +88,7 @@ def _meant(
         if meaning is not None:
             reference_key = meaning.reference.key
             if key == reference_key:
-                rank = 0 if kind == schema.NAME else 2
+                rank = 1 if kind == schema.NAME else 2
             else:
                 rank = 3 if key == meaning.key else 4
             candidates.append((rank, genre_id, reference_key))
@@ -98,7 +98,7 @@ def _meant(
         for genre_id, whose, value in connection.execute(select(ids.genre_id, ids.whose, ids.value))
     }
     candidates += [
-        (1, holding[pair], reference.key)
+        (0, holding[pair], reference.key)
         for reference in knowledge.references.values()
         for pair in reference.external_ids.items()
         if pair in holding

@@ -142,7 +142,7 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
             holders[row.lookup_key] = row
             continue
         key = spelling.fold
-        if key in holders and (row.kind == schema.ALIAS or holders[key].genre_id == row.genre_id):
+        if key in holders and holders[key].genre_id == row.genre_id:
             outdated.append(row.lookup_key)
             continue
         if key in holders:

@@ -84,8 +84,10 @@ def cut(text: str, separator: re.Pattern[str], *, segments_max: int) -> Segments
     for found in separator.finditer(text):
         if shields.starts and shields.shield(found.start()):
             shielded = True
-        elif len(spans) + 1 < segments_max:
+        else:
             spans.append((start, found.start()))
             start = found.end()
+            if len(spans) + 1 == segments_max:
+                break
     spans.append((start, len(text)))
     return Segments(text, tuple(spans), shielded)

@@ -19,28 +19,35 @@ Pure, and linear in the length of the input. Rules, by the names the contract gi
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from registry_server.vocabulary.entities import without_entities
 from registry_server.vocabulary.id3 import decode
 from registry_server.vocabulary.identity import Spelling, trimmed
 from registry_server.vocabulary.knowledge import Kind, Knowledge, Meaning
+from registry_server.vocabulary.raw_text import (
+    head_and_tail,
+    on_one_line,
+    says_something,
+    without_entities,
+)
 from registry_server.vocabulary.refusals import NAME_LENGTH_MAX, InvalidName
 from registry_server.vocabulary.separators import Segments, cut
-from registry_server.vocabulary.tags import Dropped, Part, Rule, Split, Step, Undecided
-
-PARTS_MAX = 100
-"""Most parts of one tag set that are looked at; what follows is reported as one."""
-SEGMENTS_MAX = 4 * PARTS_MAX
-"""Most pieces, blanks too, that one tag set is cut into on the way."""
-TEXT_LENGTH_MAX = PARTS_MAX * (NAME_LENGTH_MAX + 50)
-"""Most characters of one tag set that are looked at."""
-TOO_MANY_PARTS = "TOO_MANY_PARTS"
-PLACEHOLDER = "PLACEHOLDER"
-NO_WORD = "NO_WORD"
-ID3_NUMBER_UNNAMED = "ID3_NUMBER_UNNAMED"
+from registry_server.vocabulary.tags import (
+    ID3_NUMBER_UNNAMED,
+    NO_WORD,
+    PARTS_MAX,
+    PLACEHOLDER,
+    SEGMENTS_MAX,
+    TEXT_LENGTH_MAX,
+    TOO_MANY_PARTS,
+    Dropped,
+    Part,
+    Rule,
+    Split,
+    Step,
+    Undecided,
+)
 
 
 def split(values: Sequence[str], knowledge: Knowledge, *, is_id3: bool = False) -> Split:
@@ -73,14 +80,13 @@ class _Delivered:
     rule: Rule
 
 
-_HARD = re.compile(r"[;；|｜]|//+|\\\\+|\r|\n|(?<=\s)[•·∙](?=\s)")
+_HARD = re.compile(r"[;；|｜]|//+|\\\\+|\r|\n|(?:^|(?<=\s))[•·∙](?=\s|$)")
 _COMMA = re.compile(r"[,，、،､](?![0-9])|(?<![0-9])[,，、،､]")
 _SLASHES = "/\\\\／∕⁄⧸"
 _SPACED_SLASH = re.compile(rf"(?<=\s)[{_SLASHES}](?=\s)")
 _SLASH = re.compile(f"[{_SLASHES}]")
 _LEADING_AND = re.compile(r"(?:&|\+|(?:and|et|und|y)\b)\s*", re.IGNORECASE)
 _INNER_AND = re.compile(r"\s(?:&|\+|and|et|und|y|'?n'?)\s|(?<=\S)[&+](?=\S)", re.IGNORECASE)
-_WORD = re.compile(r"[^\W_]")
 _RUN_MAX = 4
 """Most segments that one known genre spans, as "Folk, World, & Country" does."""
 
@@ -95,6 +101,9 @@ class _Splitting:
         self.steps: list[Step] = []
         self._knowledge = knowledge
         self._is_id3 = is_id3
+        self._decoded_texts: set[str] = set()
+        """What references were taken from already: the rest is text, whatever it looks like."""
+        self._spellings: dict[str, Spelling | None] = {}
         self._looked_at = 0
         self._segments_left = SEGMENTS_MAX
         self._overflowed = False
@@ -125,7 +134,7 @@ class _Splitting:
         left = TEXT_LENGTH_MAX
         for value in values[:PARTS_MAX]:
             if len(value) > left:
-                value, beyond = _head_and_tail(value, left)
+                value, beyond = head_and_tail(value, left)
             left -= len(value)
             pieces = value.split("\0", PARTS_MAX)
             beyond = "".join(pieces[PARTS_MAX:]) or beyond
@@ -142,16 +151,17 @@ class _Splitting:
         if plain != text:
             self._step(Rule.ENTITY, text, [plain], "HTML entities are decoded")
         found = decode(plain, self._knowledge.numbers, is_id3=self._is_id3)
+        self._decoded_texts.add(trimmed(found.rest))
         return _Delivered(plain, found.references[: PARTS_MAX + 1], trimmed(found.rest), rule)
 
     def _keys(self, delivered: _Delivered) -> tuple[str, ...]:
         """Return the keys of what would be a genre if nothing were split further."""
         texts = [name for _, name in delivered.references if name] + [delivered.rest]
-        spellings = [spelling for spelling in map(_spelling, texts) if spelling]
+        spellings = [spelling for spelling in map(self._spelling, texts) if spelling]
         return tuple(
             spelling.fold
             for spelling in spellings
-            if _says_something(spelling.text) and spelling.fold not in self._knowledge.placeholders
+            if says_something(spelling.text) and spelling.fold not in self._knowledge.placeholders
         )
 
     def _name_references(self, delivered: _Delivered) -> None:
@@ -167,7 +177,7 @@ class _Splitting:
                 self._part(name, Rule.NUMBER)
 
     def _cut_hard(self, text: str, rule: Rule) -> None:
-        if self._looked_at == PARTS_MAX:
+        if self._looked_at == PARTS_MAX or not self._segments_left:
             self._too_many(text)
             return
         segments = cut(text, _HARD, segments_max=PARTS_MAX + 1)
@@ -237,12 +247,10 @@ class _Splitting:
         Take *text* as one part if it has separators and the packs know it as a whole; loosely
         only if something stands on either side of each.
         """
-        if len(segments.spans) < 2 or (spelling := _spelling(text)) is None:
+        if len(segments.spans) < 2 or (spelling := self._spelling(text)) is None:
             return False
         known = self._knowledge.meaning(spelling)
-        if known is None or (
-            known.key != spelling.fold and not all(map(_says_something, segments))
-        ):
+        if known is None or (known.key != spelling.fold and not all(map(says_something, segments))):
             return False
         self._step(Rule.KNOWN, text, [text], "known as a whole", [known.origin.pack])
         self._part(text, Rule.KNOWN)
@@ -257,11 +265,12 @@ class _Splitting:
     def _texts(self, segments: Segments, *, may_be_joined: bool = True) -> list[str]:
         """Return the segments that are not blank, with those joined that are one known genre."""
         spans = segments.spans
-        room = min(PARTS_MAX, self._segments_left)
-        if len(spans) > room:
-            self._too_many(segments.text[spans[room][0] :])
-            spans = spans[:room]
-        self._segments_left -= len(spans)
+        if len(spans) > 1:
+            room = min(PARTS_MAX, self._segments_left)
+            if len(spans) > room:
+                self._too_many(segments.text[spans[room][0] :])
+                spans = spans[:room]
+            self._segments_left -= len(spans)
         texts = []
         at = 0
         while at < len(spans):
@@ -280,13 +289,15 @@ class _Splitting:
         if at + 1 < len(spans) and self._opens_compound(text[slice(*spans[at])]):
             for end in range(min(at + _RUN_MAX, len(spans)), at + 1, -1):
                 start, stop = spans[at][0], spans[end - 1][1]
-                spelling = _spelling(text[start:stop]) if stop - start <= NAME_LENGTH_MAX else None
+                spelling = (
+                    self._spelling(text[start:stop]) if stop - start <= NAME_LENGTH_MAX else None
+                )
                 if spelling and self._knowledge.knows_whole(spelling.fold):
                     return end
         return at + 1
 
     def _opens_compound(self, text: str) -> bool:
-        spelling = _spelling(text)
+        spelling = self._spelling(text)
         return spelling is not None and spelling.fold in self._knowledge.openings
 
     def _is_enumeration(self, texts: list[str]) -> bool:
@@ -297,14 +308,23 @@ class _Splitting:
         return _INNER_AND.search(tail) is not None and self._meaning(tail) is None
 
     def _meaning(self, text: str) -> Meaning | None:
-        spelling = _spelling(text)
+        spelling = self._spelling(text)
         return self._knowledge.meaning(spelling) if spelling else None
+
+    def _spelling(self, text: str) -> Spelling | None:
+        """Return the spelling that *text* is, asked for on several steps; None if it is none."""
+        if text not in self._spellings:
+            try:
+                self._spellings[text] = Spelling.of(on_one_line(text))
+            except InvalidName:
+                self._spellings[text] = None
+        return self._spellings[text]
 
     def _known_packs(self, text: str) -> list[str]:
         """Return who knows *text*: packs, or what tells that it is dropped or decoded."""
-        if not _says_something(text):
+        if not says_something(text):
             return ["punctuation"]
-        spelling = _spelling(text)
+        spelling = self._spelling(text)
         if spelling is None:
             return []
         if spelling.fold in self._knowledge.placeholders:
@@ -324,19 +344,19 @@ class _Splitting:
             self._too_many(text)
             return None
         self._looked_at += 1
-        again = decode(text, self._knowledge.numbers, is_id3=self._is_id3)
-        if again.references:
-            self._name_references(_Delivered(text, again.references, "", rule))
-            rule = Rule.NUMBER
-        text = again.rest
+        if text not in self._decoded_texts:
+            again = self._decoded(text, rule)
+            self._name_references(again)
+            rule = Rule.NUMBER if again.references else rule
+            text = again.rest
         if not text:
             return None
         try:
-            spelling = Spelling.of(_on_one_line(text))
+            spelling = Spelling.of(on_one_line(text))
         except InvalidName as refusal:
             self._drop(text, refusal.reason)
             return None
-        if not _says_something(spelling.text):
+        if not says_something(spelling.text):
             self._drop(text, NO_WORD)
             return None
         if spelling.fold in self._knowledge.placeholders:
@@ -358,28 +378,3 @@ class _Splitting:
         self, rule: Rule, text: str, parts: Sequence[str], note: str, packs: Sequence[str] = ()
     ) -> None:
         self.steps.append(Step(rule, text, tuple(parts), note, tuple(dict.fromkeys(packs))))
-
-
-def _head_and_tail(text: str, length_max: int) -> tuple[str, str]:
-    """Return *text* up to its last separator within *length_max* characters, and the rest."""
-    end = max(text.rfind(separator, 0, length_max) for separator in "\0;|\n\r,/\\")
-    return text[: max(end, 0)], text[max(end, 0) :]
-
-
-def _on_one_line(text: str) -> str:
-    """Return *text* with its white space collapsed: a tab in a tag is a space."""
-    return " ".join(text.split())
-
-
-def _spelling(text: str) -> Spelling | None:
-    try:
-        return Spelling.of(_on_one_line(text))
-    except InvalidName:
-        return None
-
-
-def _says_something(text: str) -> bool:
-    """Whether *text* has more to it than punctuation: a letter, a digit, a symbol."""
-    return _WORD.search(text) is not None or any(
-        unicodedata.category(character)[0] in "LNSM" for character in text
-    )

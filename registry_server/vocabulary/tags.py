@@ -4,6 +4,18 @@ from dataclasses import dataclass
 from enum import Enum
 
 from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.refusals import NAME_LENGTH_MAX
+
+PARTS_MAX = 100
+"""Most parts of one tag set that are looked at; what follows is reported as one."""
+SEGMENTS_MAX = 3 * PARTS_MAX
+"""Most pieces, blanks too, that one tag set is cut into on the way."""
+TEXT_LENGTH_MAX = PARTS_MAX * (NAME_LENGTH_MAX + 50)
+"""Most characters of one tag set that are looked at."""
+TOO_MANY_PARTS = "TOO_MANY_PARTS"
+PLACEHOLDER = "PLACEHOLDER"
+NO_WORD = "NO_WORD"
+ID3_NUMBER_UNNAMED = "ID3_NUMBER_UNNAMED"
 
 
 class Rule(Enum):
