@@ -1,14 +1,20 @@
 """However many callers name a genre at once, in whatever spelling, it is created once."""
 
 import asyncio
+import math
 import random
 import unicodedata
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 from conftest import Server
 
+from registry_server.catalogue import Catalogue
+from registry_server.packs.reading import PACKS, knowledge_of
+from registry_server.store.sqlite import open_store
+from registry_server.tag_resolver import TagResolver, TagSet
 from worker_client import AsyncGenreRegistryClient, GenreRegistryClient, Resolution
 
 PROCESSES = 16
@@ -144,3 +150,25 @@ def test_every_creation_has_a_revision_of_its_own(registry: GenreRegistryClient)
     genres = [o.genre for o in outcomes if isinstance(o, Resolution)] + [one_more.genre]
     assert [genre.revision for genre in genres] == [1, 2, 3, 4]
     assert registry.list_page().revision == 4
+
+
+async def test_whoever_created_is_told_so_however_many_ask_meanwhile(database: Path) -> None:
+    """Calls that find the genre in the cache, while the creator's answer is on its way, are not."""
+    knowledge = knowledge_of((), off=PACKS, placeholders=())
+    async with open_store(database) as (store, _):
+        catalogue = Catalogue(store, knowledge, on_storage_failure=lambda: None)
+        await catalogue.warm_up()
+        resolver = TagResolver(store, catalogue)
+        for number in range(10):
+            tag_sets = [TagSet((f"Genre {number}",), is_id3=False)]
+            calls = [asyncio.create_task(resolver.resolve(tag_sets, "", deadline_s=math.inf))]
+            while not calls[0].done():
+                await asyncio.sleep(0)
+                if len(calls) < 500:
+                    call = resolver.resolve(tag_sets, "", deadline_s=math.inf)
+                    calls.append(asyncio.create_task(call))
+            answers = await asyncio.gather(*calls)
+
+            told = [part.resolution.created for [answer] in answers for part in answer.parts]
+            assert told.count(True) == 1
+        await catalogue.close()
