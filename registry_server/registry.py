@@ -180,10 +180,10 @@ class Registry:
         """
         if name != AUTHORITY:
             raise PackUnknown(name, [AUTHORITY])
-        # Some thousand keys to compute: not on the event loop.
         # Newer than the one that came with the server, whatever the clock says.
         today = datetime.now(UTC).date().isoformat()
         version = max(today, shipped_pack(name).version)
+        # Some thousand keys to compute: not on the event loop.
         imported = await asyncio.to_thread(read_genre_all, documents, version=version)
         knowledge = await asyncio.to_thread(
             lambda: self._knowledge_with([pack_of(name, imported.content)])

@@ -13,7 +13,7 @@ from registry_server.storage import Store
 from registry_server.vocabulary.genre import Claim, Genre, Sighting
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Kind, Knowledge, Meaning
-from registry_server.vocabulary.raw_text import without_entities
+from registry_server.vocabulary.raw_text import on_one_line, without_entities
 from registry_server.vocabulary.splitting import split
 from registry_server.vocabulary.tags import PARTS_MAX, Part, Split, Undecided
 
@@ -214,7 +214,7 @@ def _raw(tag_set: TagSet, undecided: Undecided) -> str:
     """Return the raw value that holds a compound, as well as can be told from its beginning."""
     for value in tag_set.values[:PARTS_MAX]:
         beginning = without_entities(value[:RAW_CHARACTERS_MAX])
-        if undecided.spelling.text in " ".join(beginning.split()):
+        if undecided.spelling.text in on_one_line(beginning):
             return value
     return next((value for value in tag_set.values[:PARTS_MAX] if value.strip()), "")
 

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from registry_server.vocabulary.identity import Spelling, has_surrogates
+from registry_server.vocabulary.raw_text import on_one_line
 from registry_server.vocabulary.refusals import InvalidName, PackInvalid
 
 SERVICE = "https://musicbrainz.org/ws/2/genre/all?fmt=json"
@@ -84,10 +85,10 @@ def _row(name: str, genre_id: str, disambiguation: str) -> tuple[str, str, str] 
     if has_surrogates(name + disambiguation):
         raise ValueError("half a character")
     try:
-        text = Spelling.of(" ".join(name.split())).text
+        text = Spelling.of(on_one_line(name)).text
     except InvalidName:
         return None
-    return text, genre_id, " ".join(disambiguation.split())
+    return text, genre_id, on_one_line(disambiguation)
 
 
 def _content(rows: Sequence[tuple[str, str, str]], version: str) -> str:

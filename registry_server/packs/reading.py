@@ -33,8 +33,9 @@ _OF_A_GENRE = frozenset({"name", "number", "musicbrainz", "disambiguation", "par
 _BETWEEN_SPELLINGS = "|"
 
 
+@cache
 def shipped_pack(name: str) -> Pack:
-    """Return the pack of that name that comes with the server."""
+    """Return the pack of that name that comes with the server; each is read once."""
     return pack_of(name, (FOLDER / f"{name}.tsv").read_text(encoding="utf-8"))
 
 
@@ -78,7 +79,6 @@ def _texts(cell: str | None) -> tuple[str, ...]:
     return tuple(cell.split(_BETWEEN_SPELLINGS)) if cell else ()
 
 
-@cache
 def id3v1_numbers() -> Mapping[int, str]:
     """Return the names of the ID3v1 numbers, by which ID3 tags are decoded."""
     return {

@@ -129,6 +129,10 @@ class Changes:
         self._external_ids += [(genre.id, *pair) for pair in ids]
         return genre
 
+    def latest(self, genre: Genre) -> Genre:
+        """Return *genre* as it is by now."""
+        return self.made.get(genre.id) or self.changed.get(genre.id) or genre
+
     def is_ancestor(self, genre_id: int, of_id: int) -> bool:
         """Whether *genre_id* is *of_id* or among what it is a kind of."""
         seen: set[int] = set()

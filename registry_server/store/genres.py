@@ -1,14 +1,14 @@
 """What is asked of the tables; each function within the caller's transaction."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from registry_server.store import schema
+from registry_server.store.asking import ASKED, asked
 from registry_server.vocabulary.genre import Genre, GenrePage, RegistryState
 
 _GENRE = (
@@ -19,19 +19,17 @@ _GENRE = (
     schema.genre.c.update_time_us,
     schema.genre.c.request_id,
 )
-# One JSON array instead of a thousand parameters: one statement, whatever the number.
-_ASKED = func.json_each(bindparam("asked")).table_valued("value")
 _BY_KEY = (
     select(schema.spelling.c.lookup_key, *_GENRE)
     .join_from(schema.spelling, schema.genre)
-    .where(schema.spelling.c.lookup_key.in_(select(_ASKED.c.value)))
+    .where(schema.spelling.c.lookup_key.in_(ASKED))
 )
 _ALL_KEYS = (
     select(schema.spelling.c.lookup_key, *_GENRE)
     .join_from(schema.spelling, schema.genre)
     .limit(bindparam("size"))
 )
-_BY_ID = select(*_GENRE).where(schema.genre.c.id.in_(select(_ASKED.c.value)))
+_BY_ID = select(*_GENRE).where(schema.genre.c.id.in_(ASKED))
 _AFTER = (
     select(*_GENRE)
     .where(schema.genre.c.id > bindparam("after_id"))
@@ -51,10 +49,9 @@ _PARENTS = select(schema.parent.c.child_id, schema.parent.c.parent_id).order_by(
 _EXTERNAL_IDS = select(
     schema.external_id.c.genre_id, schema.external_id.c.whose, schema.external_id.c.value
 ).order_by(schema.external_id.c.whose)
-_ASKED_IDS = select(_ASKED.c.value)
-_ALIASES_OF = _ALIASES.where(schema.spelling.c.genre_id.in_(_ASKED_IDS))
-_PARENTS_OF = _PARENTS.where(schema.parent.c.child_id.in_(_ASKED_IDS))
-_EXTERNAL_IDS_OF = _EXTERNAL_IDS.where(schema.external_id.c.genre_id.in_(_ASKED_IDS))
+_ALIASES_OF = _ALIASES.where(schema.spelling.c.genre_id.in_(ASKED))
+_PARENTS_OF = _PARENTS.where(schema.parent.c.child_id.in_(ASKED))
+_EXTERNAL_IDS_OF = _EXTERNAL_IDS.where(schema.external_id.c.genre_id.in_(ASKED))
 
 
 def all_keys(connection: Connection, size_max: int) -> dict[str, Genre] | None:
@@ -68,14 +65,14 @@ def all_keys(connection: Connection, size_max: int) -> dict[str, Genre] | None:
 
 def find(connection: Connection, keys: Collection[str]) -> dict[str, Genre]:
     """Return the genres that *keys* reach, by key."""
-    rows = connection.execute(_BY_KEY, {"asked": json.dumps(list(keys))}).all()
+    rows = connection.execute(_BY_KEY, asked(keys)).all()
     found = _whole(connection, (row[1:] for row in rows), ids={row[1] for row in rows})
     return {row[0]: found[row[1]] for row in rows}
 
 
 def genres(connection: Connection, ids: Collection[int]) -> dict[int, Genre]:
     """Return the genres that have *ids*, by id."""
-    rows = connection.execute(_BY_ID, {"asked": json.dumps(list(ids))}).all()
+    rows = connection.execute(_BY_ID, asked(ids)).all()
     return _whole(connection, rows, ids={row[0] for row in rows})
 
 
@@ -119,11 +116,7 @@ def _grouped(
     """Return the rows of a select by the genre's id, which is the first of their columns."""
     if ids is not None and not ids:
         return {}
-    rows = (
-        connection.execute(every)
-        if ids is None
-        else connection.execute(of_asked, {"asked": json.dumps(list(ids))})
-    )
+    rows = connection.execute(every) if ids is None else connection.execute(of_asked, asked(ids))
     grouped: dict[int, list[Any]] = defaultdict(list)
     for genre_id, *values in rows.all():
         grouped[genre_id].append(values)

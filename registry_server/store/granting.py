@@ -1,20 +1,19 @@
 """Granting claims: each names a genre, and whoever is first has it created."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, select
 
 from registry_server.store import schema
+from registry_server.store.asking import ASKED, asked
 from registry_server.store.changing import Alias, Changes
 from registry_server.store.genres import find
 from registry_server.vocabulary.genre import Claim, Genre, Granted, Grants
 from registry_server.vocabulary.knowledge import Reference
 
-_ASKED = func.json_each(bindparam("asked")).table_valued("value")
 _HELD_IDS = select(schema.external_id.c.whose, schema.external_id.c.value).where(
-    schema.external_id.c.value.in_(select(_ASKED.c.value))
+    schema.external_id.c.value.in_(ASKED)
 )
 
 
@@ -50,11 +49,8 @@ def grant(connection: Connection, claims: Sequence[Claim]) -> Grants:
 
 def _as_by_now(granted: Granted, changes: Changes) -> Granted:
     """Return *granted* with its genre's last change: a later claim may have brought a parent."""
-    genre_id = granted.genre.id
-    latest = changes.made.get(genre_id) or changes.changed.get(genre_id)
-    if latest is None or latest is granted.genre:
-        return granted
-    return replace(granted, genre=latest)
+    latest = changes.latest(granted.genre)
+    return granted if latest is granted.genre else replace(granted, genre=latest)
 
 
 def _keys_of(claims: Sequence[Claim]) -> set[str]:
@@ -86,8 +82,8 @@ def _taken_ids(connection: Connection, claims: Sequence[Claim]) -> set[tuple[str
     }
     if not wanted:
         return set()
-    values = json.dumps([value for _, value in wanted])
-    return {(row.whose, row.value) for row in connection.execute(_HELD_IDS, {"asked": values})}
+    held = connection.execute(_HELD_IDS, asked(value for _, value in wanted))
+    return {(row.whose, row.value) for row in held}
 
 
 def _create(
@@ -121,7 +117,7 @@ def _adopt_children(
         child = reached.get(key)
         if child is None or child.id == parent.id:
             continue
-        child = changes.made.get(child.id) or changes.changed.get(child.id) or child
+        child = changes.latest(child)
         if parent.id in child.parent_ids or changes.is_ancestor(child.id, parent.id):
             continue
         changes.link(child, parent_ids=[parent.id])

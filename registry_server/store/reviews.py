@@ -1,21 +1,18 @@
 """The review list: compounds that no rule could decide, each once, for a curator."""
 
-import json
 import time
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, select
 
 from registry_server.store import schema
+from registry_server.store.asking import ASKED, asked
 from registry_server.vocabulary.genre import Sighting
 
 RAW_VALUE_LENGTH_MAX = 1000
 """Most characters of a raw value that are kept."""
 
-_ASKED = func.json_each(bindparam("asked")).table_valued("value")
-_REVIEWED = select(schema.review.c.lookup_key).where(
-    schema.review.c.lookup_key.in_(select(_ASKED.c.value))
-)
+_REVIEWED = select(schema.review.c.lookup_key).where(schema.review.c.lookup_key.in_(ASKED))
 _NOTE = """
 INSERT INTO review (lookup_key, text, rule, raw_value, first_seen_us, times_seen)
 VALUES (?, ?, ?, ?, ?, ?)
@@ -25,7 +22,7 @@ ON CONFLICT (lookup_key) DO UPDATE SET times_seen = times_seen + excluded.times_
 
 def reviewed(connection: Connection, keys: Collection[str]) -> set[str]:
     """Return those of *keys* that are on the list."""
-    return set(connection.execute(_REVIEWED, {"asked": json.dumps(list(keys))}).scalars())
+    return set(connection.execute(_REVIEWED, asked(keys)).scalars())
 
 
 def note(connection: Connection, sightings: Sequence[Sighting]) -> None:

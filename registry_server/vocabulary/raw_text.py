@@ -6,10 +6,10 @@ from html import unescape
 from html.entities import html5
 
 _ENTITY = re.compile(
-    r"&(?:amp;|#38;|#x26;)+|&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|(?P<name>[A-Za-z][A-Za-z0-9]{1,31}));"
+    r"(?P<ampersand>&(?:amp;|#38;|#x26;)+)"
+    r"|&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|(?P<name>[A-Za-z][A-Za-z0-9]{1,31}));"
 )
 _WORD = re.compile(r"[^\W_]")
-_AMPERSANDS = re.compile("&(?:amp;|#38;|#x26;)+")
 _PASSES_MAX = 4
 
 
@@ -26,7 +26,7 @@ def without_entities(text: str) -> str:
 
 def _entity(found: re.Match[str]) -> str:
     written = found[0]
-    if _AMPERSANDS.fullmatch(written):
+    if found["ampersand"]:
         return "&"
     # Whole names only: html.unescape alone would read "&notes;" as "¬es;".
     name = found["name"]

@@ -231,7 +231,7 @@ class _Splitting:
             return
         known = [self._known_packs(each) for each in texts]
         if all(known):
-            packs = [pack for packs in known for pack in packs or ()]
+            packs = [pack for packs in known for pack in packs]
             self._step(Rule.SLASH, text, texts, "every part of the slash is known", packs)
             for each in texts:
                 self._part(each, Rule.SLASH)
