@@ -18,6 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from registry_server.catalogue import Catalogue
+from registry_server.change_feed import ChangeFeed
+from registry_server.curation import Curation
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.registry import Registry
 from registry_server.settings import Settings
@@ -25,11 +27,12 @@ from registry_server.storage import Store
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver
+from registry_server.transfer import Transfer
 from registry_server.transport.calls import Door, generic_handler
+from registry_server.transport.curation import CURATION_SERVICE, GenreCurationServicer
+from registry_server.transport.operations import OPERATIONS_SERVICE, GenreOperationsServicer
 from registry_server.transport.servicer import (
-    OPERATIONS_SERVICE,
     REGISTRY_SERVICE,
-    GenreOperationsServicer,
     GenreRegistryServicer,
 )
 from registry_server.vocabulary.knowledge import Knowledge, Pack
@@ -82,16 +85,23 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
-    async with open_store(settings.database) as (store, migrated):
+    opening = open_store(settings.database, history_kept=settings.history_kept)
+    async with opening as (store, migrated):
         try:
-            knowledge = _knowledge_with(settings, _imported(await store.packs()))
+            packs = _knowledge_with(settings, _imported(await store.packs()))
+            knowledge = packs.renewed(await store.curated())
             migrated += await _linked(store, knowledge)
-            catalogue = Catalogue(store, knowledge, on_storage_failure=stop_for_storage)
+            feed = ChangeFeed(
+                store,
+                heartbeat_s=settings.watch_heartbeat_s,
+                on_storage_failure=stop_for_storage,
+            )
+            catalogue = Catalogue(store, knowledge, feed=feed, on_storage_failure=stop_for_storage)
             await catalogue.warm_up()
         except StorageFailed as failure:
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
-        async with _listening(settings, store, catalogue) as address:
+        async with _listening(settings, store, catalogue, feed) as address:
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
             log.info(
@@ -139,14 +149,23 @@ def _knowledge_with(settings: Settings, imported: Sequence[Pack]) -> Knowledge:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, store: Store, catalogue: Catalogue) -> AsyncIterator[str]:
+async def _listening(
+    settings: Settings, store: Store, catalogue: Catalogue, feed: ChangeFeed
+) -> AsyncIterator[str]:
     """Serve *catalogue* at the settings' address, which is given; drain on leaving."""
     server = grpc.aio.server(options=OPTIONS)
     door = Door()
     registry = Registry(store, catalogue, partial(_knowledge_with, settings))
+
+    def knowledge_with(contents: Mapping[str, str]) -> Knowledge:
+        return _knowledge_with(settings, _imported(contents))
+
     servicers: dict[ServiceDescriptor, object] = {
-        REGISTRY_SERVICE: GenreRegistryServicer(registry, TagResolver(store, catalogue)),
-        OPERATIONS_SERVICE: GenreOperationsServicer(registry),
+        REGISTRY_SERVICE: GenreRegistryServicer(registry, TagResolver(store, catalogue), feed),
+        CURATION_SERVICE: GenreCurationServicer(Curation(store, catalogue)),
+        OPERATIONS_SERVICE: GenreOperationsServicer(
+            registry, Transfer(store, catalogue, knowledge_with)
+        ),
     }
     server.add_generic_rpc_handlers(
         [generic_handler(service, servicer, door) for service, servicer in servicers.items()]
@@ -165,6 +184,7 @@ async def _listening(settings: Settings, store: Store, catalogue: Catalogue) -> 
             yield address
         finally:
             await healthy.enter_graceful_shutdown()
+            feed.close()
             await door.close(settings.shutdown_grace_s)
             await catalogue.close()
             # What is still open are streams, of health or reflection, and answers on their way.

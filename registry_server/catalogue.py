@@ -6,25 +6,22 @@ claimed from the writer; both serve everything that waits in one round.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from weakref import WeakValueDictionary
 
-from registry_server.hot_cache import Known, Recent
+from registry_server.change_feed import ChangeFeed
+from registry_server.hot_cache import HOT_SPELLINGS_MAX, HotCache, Known
 from registry_server.outcomes import Resolution
 from registry_server.rounds import Rounds
 from registry_server.storage import Store
+from registry_server.vocabulary.edits import Edit, Edited, Imported
 from registry_server.vocabulary.genre import Claim, Genre, RegistryState, Sighting
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Knowledge
-from registry_server.vocabulary.refusals import NAME_LENGTH_MAX, RegistryError, StorageFailed
+from registry_server.vocabulary.records import Filling
+from registry_server.vocabulary.refusals import RegistryError, StorageFailed
 
-HOT_SPELLINGS_MAX = 16_384
-"""
-Spellings, and as many keys, in each of two generations of the hot cache: some 10 MiB with
-the names that people give, ten times that if each were as long as a name may be.
-"""
 WAITING_CALLS_MAX = 1024
 """Calls that may wait for a reader, and for the writer, before others are refused."""
 WAITING_IMPORTS_MAX = 4
@@ -39,32 +36,33 @@ class Catalogue:
     """
 
     def __init__(
-        self, store: Store, knowledge: Knowledge, *, on_storage_failure: Callable[[], None]
+        self,
+        store: Store,
+        knowledge: Knowledge,
+        *,
+        feed: ChangeFeed,
+        on_storage_failure: Callable[[], None],
     ) -> None:
         self.knowledge = knowledge
-        """What the packs in force know."""
+        """What curators decided and the packs in force know; another one after each edit."""
         self.created = 0
         """Genres created since the start."""
         self.raced = 0
         """Claims that another call, at the same moment, was first to make."""
         self._store = store
         self._on_storage_failure = on_storage_failure
-        self._by_spelling = Recent[str, Known](HOT_SPELLINGS_MAX)
-        self._by_key = Recent[str, Known](HOT_SPELLINGS_MAX)
-        self._by_id = WeakValueDictionary[int, Known]()
+        self._feed = feed
+        self._hot = HotCache()
         self._counted: dict[str, Sighting] = {}
         """Compounds seen again since something was written, by fold key."""
-        self._warmed = False
-        self._changes = 0
-        """Counts the commits that changed genres which were there before."""
         self._writing = asyncio.Lock()
         self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
         self._adopting = Rounds[
             tuple[Knowledge, tuple[str, str]], tuple[list[Genre], RegistryState] | RegistryError
         ](self._adopt, waiting_max=WAITING_IMPORTS_MAX)
-        self._granting = Rounds[Claim | Sighting, tuple[Known, bool] | None](
-            self._grant, waiting_max=WAITING_CALLS_MAX
-        )
+        self._granting = Rounds[
+            Claim | Sighting | Edit, tuple[Known, bool] | Edited | RegistryError | None
+        ](self._write, waiting_max=WAITING_CALLS_MAX)
 
     async def warm_up(self) -> None:
         """
@@ -73,10 +71,7 @@ class Catalogue:
         Then a key that is not there is new: no reader needs to be asked.
         """
         with self.watching_storage():
-            found = await self._store.all_keys(HOT_SPELLINGS_MAX)
-        for key, genre in (found or {}).items():
-            self._know([key], genre)
-        self._warmed = found is not None
+            self._hot.warm_up(await self._store.all_keys(HOT_SPELLINGS_MAX))
 
     async def close(self) -> None:
         """Serve what waits, note what was counted, and take no more."""
@@ -100,23 +95,27 @@ class Catalogue:
 
     def by_spelling(self, name: str) -> Known | None:
         """Return the genre that *name*, exactly as written, is remembered to reach."""
-        return self._by_spelling.get(name)
+        return self._hot.by_spelling(name)
 
     def remember(self, name: str, known: Known, knowledge: Knowledge) -> None:
         """
         Have *name*, exactly as written, reach *known* without being folded again, as it does
         by *knowledge*, if that is still in force.
         """
-        # A name's length is checked trimmed; what is remembered must be bounded too.
-        if len(name) <= NAME_LENGTH_MAX and knowledge is self.knowledge and self.keeps(known):
-            self._by_spelling.put(name, known)
+        if knowledge is self.knowledge:
+            self._hot.remember(name, known)
 
     def keeps(self, known: Known) -> bool:
-        """Whether *known* is kept true, and may be remembered."""
-        return self._by_id.get(known.genre.id) is known
+        """Whether *known* is a genre in use that is kept true, and may be remembered."""
+        return self._hot.keeps(known)
 
     async def find(
-        self, spellings: Iterable[Spelling], request_id: str = "", *, deadline_s: float
+        self,
+        spellings: Iterable[Spelling],
+        request_id: str = "",
+        *,
+        deadline_s: float,
+        who: str = "",
     ) -> tuple[dict[str, Resolution], dict[str, Claim]]:
         """
         Return what *spellings* reach, and claims for those that reach nothing, both by fold
@@ -126,16 +125,16 @@ class Catalogue:
         unsure: dict[str, Claim] = {}
         for spelling in spellings:
             key = spelling.fold
-            known = self._by_key.get(key)
+            known = self._hot.by_key(key)
             if known is not None:
                 found[key] = Resolution(known, created_by(request_id, known), key)
             elif key not in unsure:
-                unsure[key] = self.claim(spelling, request_id)
+                unsure[key] = self.claim(spelling, request_id, who)
         if not unsure:
             return found, {}
         keys = list(dict.fromkeys(key for claim in unsure.values() for key in claim.keys))
-        if self._knows_all:
-            known_by_key = {key: self._by_key.get(key) for key in keys}
+        if self._hot.knows_all:
+            known_by_key = {key: self._hot.by_key(key) for key in keys}
         else:
             read = await self._reading.ask(keys, deadline_s=deadline_s)
             known_by_key = dict(zip(keys, read, strict=True))
@@ -156,21 +155,35 @@ class Catalogue:
         request_id: str,
         *,
         deadline_s: float,
+        who: str = "",
         sightings: Sequence[Sighting] = (),
     ) -> dict[str, Resolution]:
         """
         Return what *spellings* reach, by fold key, created where nothing did, and note
         *sightings*, all in one transaction.
         """
-        reached, missing = await self.find(spellings, request_id, deadline_s=deadline_s)
+        reached, missing = await self.find(spellings, request_id, deadline_s=deadline_s, who=who)
         if missing or sightings:
             claims = missing.values()
             answers = await self._granting.ask([*claims, *sightings], deadline_s=deadline_s)
             for key, answer in zip(missing, answers, strict=False):
-                assert answer is not None
+                assert isinstance(answer, tuple)
                 known, made = answer
                 reached[key] = Resolution(known, made or created_by(request_id, known))
         return reached
+
+    async def edit(self, edit: Edit, *, deadline_s: float) -> Edited:
+        """
+        Make *edit*, in its turn.
+
+        Raises:
+            RegistryError: it was refused; nothing was changed.
+        """
+        [outcome] = await self._granting.ask([edit], deadline_s=deadline_s)
+        if isinstance(outcome, RegistryError):
+            raise outcome
+        assert isinstance(outcome, Edited)
+        return outcome
 
     async def adopt(
         self, knowledge: Knowledge, imported: tuple[str, str], *, deadline_s: float
@@ -184,6 +197,34 @@ class Catalogue:
             raise adopted
         return adopted
 
+    async def fill(
+        self, wanted: Filling, knowledge_with: Callable[[Mapping[str, str]], Knowledge]
+    ) -> Imported:
+        """
+        Have an empty registry hold what *wanted* says; *knowledge_with* gives what is known
+        with the packs that came along.
+
+        Raises:
+            RegistryNotEmpty, RecordInvalid: nothing was written.
+        """
+        async with self._writing:
+            with self.watching_storage():
+                imported = await self._store.fill(wanted, self.knowledge)
+                if wanted.validate_only:
+                    return imported
+                knowledge = knowledge_with(await self._store.packs())
+                self.knowledge = knowledge.renewed(await self._store.curated())
+            self._hot.clear()
+            await self.warm_up()
+            self._feed.start_anew()
+        return imported
+
+    async def rehearse(self, edits: Callable[[dict[int, int]], Iterator[Edit]]) -> Imported:
+        """Return what *edits*, which import, would come to all in all; change nothing."""
+        async with self._writing:
+            with self.watching_storage():
+                return await self._store.rehearse(edits, self.knowledge)
+
     @contextmanager
     def watching_storage(self) -> Iterator[None]:
         """Tell of a failure of the storage within the block."""
@@ -193,50 +234,78 @@ class Catalogue:
             self._on_storage_failure()
             raise
 
-    @property
-    def _knows_all(self) -> bool:
-        """Whether a key that is not in the cache is nowhere."""
-        return self._warmed and self._by_key.complete
-
-    def claim(self, spelling: Spelling, request_id: str = "") -> Claim:
+    def claim(self, spelling: Spelling, request_id: str = "", who: str = "") -> Claim:
         """Return the claim to what *spelling* reaches, with what the packs in force know."""
         meaning = self.knowledge.meaning(spelling)
         reference = meaning.reference if meaning else None
-        return Claim(spelling, request_id, reference, self.knowledge)
+        return Claim(spelling, request_id, reference, self.knowledge, who)
 
     def _up_to_date(self, claim: Claim) -> Claim:
         if claim.knowledge is self.knowledge:
             return claim
-        return self.claim(claim.spelling, claim.request_id)
+        spelling = self.knowledge.pinned(claim.spelling)
+        return self.claim(spelling, claim.request_id, claim.who)
 
     async def _read(self, keys: list[str]) -> list[Known | None]:
-        changes = self._changes
+        changes = self._hot.changes
         with self.watching_storage():
             found = await self._store.find(set(keys))
-        if changes != self._changes:
+        if changes != self._hot.changes:
             # A genre may have changed since it was read: good for an answer, not to be kept.
             known = {key: Known(genre) for key, genre in found.items()}
         else:
-            known = {key: self._know([key], genre) for key, genre in found.items()}
+            known = {key: self._hot.know([key], genre) for key, genre in found.items()}
         return [known.get(key) for key in keys]
 
-    async def _grant(self, items: list[Claim | Sighting]) -> list[tuple[Known, bool] | None]:
+    async def _write(
+        self, items: list[Claim | Sighting | Edit]
+    ) -> list[tuple[Known, bool] | Edited | RegistryError | None]:
+        """Make the edits of a round, then grant its claims by what is known after them."""
         async with self._writing:
-            # With what is known by now: it may be more than when the caller asked.
-            claims = [self._up_to_date(item) for item in items if isinstance(item, Claim)]
-            sightings = [item for item in items if isinstance(item, Sighting)]
-            counted = list(self._counted.values())
-            with self.watching_storage():
-                grants = await self._store.grant(claims, [*sightings, *counted])
-            for sighting in counted:
-                self._uncount(sighting)
-            self._renew(grants.changed)
-            answers = [(self._know(each.keys, each.genre), each.made) for each in grants.granted]
+            edits = [item for item in items if isinstance(item, Edit)]
+            edited = iter(await self._edit(edits) if edits else ())
+            if len(edits) < len(items):
+                granted = iter(await self._grant(items))
+        return [
+            next(edited)
+            if isinstance(item, Edit)
+            else next(granted)
+            if isinstance(item, Claim)
+            else None
+            for item in items
+        ]
+
+    async def _grant(self, items: list[Claim | Sighting | Edit]) -> list[tuple[Known, bool]]:
+        # With what is known by now: it may be more than when the caller asked.
+        claims = [self._up_to_date(item) for item in items if isinstance(item, Claim)]
+        sightings = [item for item in items if isinstance(item, Sighting)]
+        counted = list(self._counted.values())
+        with self.watching_storage():
+            grants = await self._store.grant(claims, [*sightings, *counted])
+        for sighting in counted:
+            self._uncount(sighting)
+        self._hot.renew(grants.changed)
+        answers = [(self._hot.know(each.keys, each.genre), each.made) for each in grants.granted]
         made = sum(made for _, made in answers)
         self.created += made
         self.raced += len(answers) - made
-        granted = iter(answers)
-        return [next(granted) if isinstance(item, Claim) else None for item in items]
+        if made:
+            self._feed.advance()
+        return answers
+
+    async def _edit(self, edits: list[Edit]) -> list[Edited | RegistryError]:
+        with self.watching_storage():
+            outcomes, effects = await self._store.edit(edits, self.knowledge)
+        if not effects.changed and not effects.reached:
+            return outcomes
+        self.knowledge.curated.take(effects.decided)
+        pinned = self.knowledge.curated.pinned
+        for strict, is_pinned in effects.pinned.items():
+            (pinned.add if is_pinned else pinned.discard)(strict)
+        self.knowledge = self.knowledge.renewed()
+        self._hot.follow(effects)
+        self._feed.advance()
+        return outcomes
 
     async def _adopt(
         self, items: list[tuple[Knowledge, tuple[str, str]]]
@@ -246,19 +315,20 @@ class Catalogue:
         for knowledge, imported in items:
             async with self._writing:
                 # Keys are about to come that the cache does not know yet.
-                was_warm, self._warmed = self._warmed, False
+                was_warm = self._hot.cool_down()
                 try:
                     with self.watching_storage():
                         changed, state = await self._store.link(knowledge, imported)
                 except RegistryError as failure:
-                    self._warmed = was_warm
+                    self._hot.keep_warm(was_warm)
                     outcomes.append(failure)
                     continue
-                self.knowledge = knowledge
+                self.knowledge = knowledge.renewed(self.knowledge.curated)
                 # What was remembered may have been reached by way of the old knowledge.
-                self._by_spelling = Recent(HOT_SPELLINGS_MAX)
-                self._renew(changed)
+                self._hot.forget_spellings()
+                self._hot.renew(changed)
                 await self.warm_up()
+                self._feed.advance()
             outcomes.append((changed, state))
         return outcomes
 
@@ -267,24 +337,6 @@ class Catalogue:
         counted = self._counted.pop(written.spelling.fold)
         if counted.times > written.times:
             self.count(replace(counted, times=counted.times - written.times))
-
-    def _renew(self, changed: Iterable[Genre]) -> None:
-        for genre in changed:
-            self._changes += 1
-            known = self._by_id.get(genre.id)
-            if known is not None:
-                known.renew(genre)
-
-    def _know(self, keys: Iterable[str], genre: Genre) -> Known:
-        """Return the one cached value of *genre*, reached by *keys* from now on."""
-        known = self._by_id.get(genre.id)
-        if known is None:
-            known = self._by_id[genre.id] = Known(genre)
-        elif known.genre.revision < genre.revision:
-            known.renew(genre)
-        for key in keys:
-            self._by_key.put(key, known)
-        return known
 
 
 def created_by(request_id: str, known: Known) -> bool:

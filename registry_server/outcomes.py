@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from registry_server.hot_cache import Known
+from registry_server.vocabulary.change import Change
+from registry_server.vocabulary.edits import Review
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Meaning
@@ -26,21 +28,15 @@ class Resolution:
 @dataclass(frozen=True, slots=True)
 class ResolvedPart:
     """
-    A part of a raw tag value, resolved; `meaning` is what the packs say of it.
+    A part of a raw tag value, resolved; `meaning` is what the packs say of it, `key` one for
+    all spellings of the genre.
     """
 
     resolution: Resolution
     spelling: Spelling
     rule: Rule
     meaning: Meaning | None
-
-    @property
-    def key(self) -> str:
-        """One key for all spellings of the genre: its name's, or what would come to reach it."""
-        genre = self.resolution.known.genre
-        if genre.id:
-            return Spelling.of(genre.name).fold
-        return self.meaning.reference.key if self.meaning else self.spelling.fold
+    key: str
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +80,22 @@ class Listing:
     next_page_token: str
     revision: int
     incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """A page of reviews."""
+
+    reviews: tuple[Review, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A page of the journal."""
+
+    changes: tuple[Change, ...]
+    next_page_token: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,34 +12,41 @@ INT64_MAX = 2**63 - 1
 @dataclass(frozen=True, slots=True)
 class PageToken:
     """
-    A listing under way: the last id it gave, and the state its first page was read at.
+    A listing under way.
 
     Opaque to callers. Source: AIP-158, pagination.
+
+    Attributes:
+        listing: Which listing, with its filters: "genres/0/0".
+        after: Where its last page ended.
+        revision: The registry's when its first page was read.
+        incarnation: The registry's.
     """
 
-    after_id: int
+    listing: str
+    after: int
     revision: int
     incarnation: str
 
     @classmethod
-    def of(cls, text: str) -> "PageToken":
+    def of(cls, text: str, listing: str) -> "PageToken":
         """
         Return the token that *text* is.
 
         Raises:
-            PageTokenInvalid: it is none.
+            PageTokenInvalid: it is none, or one of another listing.
         """
         try:
             plain = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
-            after_id, revision, incarnation = plain.decode("ascii").split(":")
-            token = cls(int(after_id), int(revision), incarnation)
+            named, after, revision, incarnation = plain.decode("ascii").split(":")
+            token = cls(named, int(after), int(revision), incarnation)
         except (ValueError, binascii.Error):
             raise PageTokenInvalid from None
-        in_range = 0 <= token.after_id <= INT64_MAX and 0 <= token.revision <= INT64_MAX
-        if str(token) != text or not in_range:
+        in_range = 0 <= token.after <= INT64_MAX and 0 <= token.revision <= INT64_MAX
+        if str(token) != text or not in_range or token.listing != listing:
             raise PageTokenInvalid
         return token
 
     def __str__(self) -> str:
-        plain = f"{self.after_id}:{self.revision}:{self.incarnation}"
+        plain = f"{self.listing}:{self.after}:{self.revision}:{self.incarnation}"
         return base64.urlsafe_b64encode(plain.encode("ascii")).decode("ascii")

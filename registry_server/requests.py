@@ -9,8 +9,12 @@ from registry_server.vocabulary.refusals import (
     BATCH_SIZE_MAX,
     REQUEST_ID_LENGTH_MAX,
     BatchTooLarge,
+    PageSizeNegative,
     RequestIdTooLong,
 )
+
+PAGE_SIZE_DEFAULT = 100
+PAGE_SIZE_MAX = 1000
 
 
 def check_batch(items: Sized, *, field: str) -> None:
@@ -22,6 +26,18 @@ def check_batch(items: Sized, *, field: str) -> None:
     """
     if len(items) > BATCH_SIZE_MAX:
         raise BatchTooLarge(len(items), field=field)
+
+
+def page_size_of(page_size: int) -> int:
+    """
+    Return how many items a page holds at most: 100 if 0 are asked for, and 1000 at most.
+
+    Raises:
+        PageSizeNegative: *page_size* is below 0.
+    """
+    if page_size < 0:
+        raise PageSizeNegative
+    return min(page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
 
 
 def check_request_id(request_id: str) -> None:

@@ -53,6 +53,9 @@ class Settings:
         shutdown_grace_s: How long calls under way may take to end at a shutdown, 0 to 3600.
         packs_off: Reference packs that are left out; `genre-registry packs` lists all.
         placeholders: Texts that stand for no genre in a tag, whatever their case.
+        history_kept: Changes that can be watched from behind, 1 to 1,000,000,000; whoever
+            was away for longer lists again. The journal itself is never trimmed.
+        watch_heartbeat_s: How often a watcher hears that nothing happened, 0.05 to 3600.
     """
 
     listen: str = LISTEN_DEFAULT
@@ -60,6 +63,8 @@ class Settings:
     shutdown_grace_s: float = 5.0
     packs_off: tuple[str, ...] = ()
     placeholders: tuple[str, ...] = PLACEHOLDERS
+    history_kept: int = 100_000
+    watch_heartbeat_s: float = 15.0
 
     def __post_init__(self) -> None:
         if self.listen.startswith(UNIX):
@@ -69,6 +74,10 @@ class Settings:
             _check_host_and_port(self.listen)
         if not 0 <= self.shutdown_grace_s <= 3600:
             raise SettingsError("shutdown_grace_s: 0 to 3600 seconds are allowed.")
+        if not 1 <= self.history_kept <= 1_000_000_000:
+            raise SettingsError("history_kept: 1 to 1,000,000,000 changes are allowed.")
+        if not 0.05 <= self.watch_heartbeat_s <= 3600:
+            raise SettingsError("watch_heartbeat_s: 0.05 to 3600 seconds are allowed.")
         if unknown := [name for name in self.packs_off if name not in PACKS]:
             raise SettingsError(
                 f"packs_off: there is no pack {unknown[0]!r}; there are {', '.join(PACKS)}."
@@ -135,7 +144,10 @@ def read_settings(
         "database": Setting("database", state_directory(environment) / "registry.db", "default"),
         **{
             name: Setting(name, getattr(Settings, name), "default")
-            for name in ("shutdown_grace_s", "packs_off", "placeholders")
+            for name in (
+                *("shutdown_grace_s", "packs_off", "placeholders"),
+                *("history_kept", "watch_heartbeat_s"),
+            )
         },
     }
     given = [
@@ -192,6 +204,8 @@ def _typed(setting: Setting) -> object:
         "shutdown_grace_s": (_number, "a number"),
         "packs_off": (_texts, "a list of texts"),
         "placeholders": (_texts, "a list of texts"),
+        "history_kept": (_whole_number, "a whole number"),
+        "watch_heartbeat_s": (_number, "a number"),
     }[setting.name]
     try:
         return read(setting.value)
@@ -223,6 +237,13 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise TypeError
     return float(value)
+
+
+def _whole_number(value: object) -> int:
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
 
 
 def _texts(value: object) -> tuple[str, ...]:

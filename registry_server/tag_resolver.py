@@ -10,12 +10,13 @@ from registry_server.hot_cache import Known, Recent
 from registry_server.outcomes import ExplainedStep, Resolution, ResolvedPart, ResolvedTags
 from registry_server.requests import Telling, check_batch, check_request_id
 from registry_server.storage import Store
+from registry_server.vocabulary.curation_refusals import SpellingBlocked
 from registry_server.vocabulary.genre import Claim, Genre, Sighting
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Kind, Knowledge, Meaning
 from registry_server.vocabulary.raw_text import on_one_line, without_entities
 from registry_server.vocabulary.splitting import split
-from registry_server.vocabulary.tags import PARTS_MAX, Part, Split, Undecided
+from registry_server.vocabulary.tags import PARTS_MAX, Dropped, Part, Split, Undecided
 
 HOT_TAG_SETS_MAX = 4096
 """Tag sets in each of two generations of what is remembered: some 1 KiB each."""
@@ -72,10 +73,12 @@ class TagResolver:
         *,
         deadline_s: float,
         validate_only: bool = False,
+        who: str = "",
     ) -> list[ResolvedTags]:
         """
         Return the genres that the raw values of each tag set name, created where
         nothing reached them, all in one transaction; with *validate_only* as they would be.
+        *who* is the caller's name, for the journal.
 
         Raises:
             BatchTooLarge: more than 1000 tag sets.
@@ -98,7 +101,7 @@ class TagResolver:
         else:
             fresh, seen_before = await self._sightings(tag_sets, readings)
             reached = await self._catalogue.reach(
-                spellings, request_id, deadline_s=deadline_s, sightings=fresh
+                spellings, request_id, deadline_s=deadline_s, who=who, sightings=fresh
             )
             for sighting in seen_before:
                 self._catalogue.count(sighting)
@@ -119,8 +122,9 @@ class TagResolver:
         steps = [ExplainedStep(split=step) for step in found.steps]
         for part in found.parts:
             meaning = knowledge.meaning(part.spelling)
-            resolved = _resolved_part(part, meaning, reached[part.spelling.fold])
-            key = resolved.resolution.key or resolved.key
+            resolution = reached[part.spelling.fold]
+            resolved = self._resolved_part(part, meaning, resolution)
+            key = resolution.key or resolved.key
             steps.append(ExplainedStep(part=resolved, key=key, note=_why(resolved)))
         return steps
 
@@ -188,20 +192,40 @@ class TagResolver:
     ) -> ResolvedTags:
         """Return what *reading* comes to, each genre once; remember it if it will not change."""
         parts: dict[object, ResolvedPart] = {}
+        blocked: list[Dropped] = []
         for part, meaning in zip(reading.split.parts, reading.meanings, strict=True):
             resolution = telling.once(reached[part.spelling.fold])
+            if not resolution.known.genre.is_active:
+                blocked.append(Dropped(part.spelling.text, SpellingBlocked.reason))
+                continue
             genre_or_known = resolution.known.genre.id or resolution.known
-            parts.setdefault(genre_or_known, _resolved_part(part, meaning, resolution))
-        resolved = ResolvedTags(tuple(parts.values()), reading.split.dropped, reading.split.review)
-        if all(
+            parts.setdefault(genre_or_known, self._resolved_part(part, meaning, resolution))
+        dropped = (*reading.split.dropped, *blocked)
+        resolved = ResolvedTags(tuple(parts.values()), dropped, reading.split.review)
+        is_settled = reading.knowledge is self._catalogue.knowledge and all(
             not part.resolution.created and self._catalogue.keeps(part.resolution.known)
             for part in resolved.parts
-        ):
+        )
+        if is_settled:
             reading.resolved = resolved
             reading.created_by = frozenset(
                 known.genre.request_id for known in resolved.knowns if known.genre.request_id
             )
         return resolved
+
+    def _resolved_part(
+        self, part: Part, meaning: Meaning | None, resolution: Resolution
+    ) -> ResolvedPart:
+        """
+        Return *part*, resolved, with one key for all spellings of its genre: that of the name
+        it has or, as far as is known, would come to have.
+        """
+        genre = resolution.known.genre
+        if genre.id:
+            key = self._catalogue.knowledge.spelling(genre.name).fold
+        else:
+            key = meaning.reference.key if meaning else part.spelling.fold
+        return ResolvedPart(resolution, part.spelling, part.rule, meaning, key)
 
 
 def _genre_of(claim: Claim) -> Genre:
@@ -219,12 +243,11 @@ def _raw(tag_set: TagSet, undecided: Undecided) -> str:
     return next((value for value in tag_set.values[:PARTS_MAX] if value.strip()), "")
 
 
-def _resolved_part(part: Part, meaning: Meaning | None, resolution: Resolution) -> ResolvedPart:
-    return ResolvedPart(resolution, part.spelling, part.rule, meaning)
-
-
 def _why(part: ResolvedPart) -> str:
     """Say in words why *part* reaches its genre."""
+    genre = part.resolution.known.genre
+    if not genre.is_active:
+        return "deleted by a curator" if genre.id else "blocked by a curator"
     known = "known by this key" if part.resolution.key else "would be created"
     if part.meaning is None:
         return f"{known}; no pack knows it"

@@ -97,7 +97,23 @@ def test_the_check_changes_nothing(copy: Path) -> None:
             "UPDATE registry SET genre_id_last = 300",
             "genre 301 has an id that was not given out yet",
         ),
-        ("DELETE FROM spelling WHERE genre_id = 7", "genre 7 is reached by no spelling"),
+        ("DELETE FROM spelling WHERE genre_id = 7", "genre 7 is not reached by its name"),
+        (
+            "UPDATE genre SET merged_into_id = 8, survivor_id = 9 WHERE id = 7",
+            "genre 7 was merged into 8, but answers with 9",
+        ),
+        (
+            "UPDATE genre SET merged_into_id = 8, survivor_id = 8 WHERE id = 7",
+            "is kept as the name of genre 7, which it is not",
+        ),
+        (
+            "INSERT INTO parent VALUES (7, 8), (8, 9), (9, 7)",
+            "genre 7 is a kind of itself, by way of its parents",
+        ),
+        (
+            "UPDATE spelling SET kind = 'blocked' WHERE genre_id = 7",
+            "is blocked and reaches genre 7, or is neither",
+        ),
         (
             "UPDATE genre SET revision = 8 WHERE id = 7",
             "genre 7 has a revision that the journal does not know",

@@ -12,6 +12,7 @@ from pathlib import Path
 from conftest import Server
 
 from registry_server.catalogue import Catalogue
+from registry_server.change_feed import ChangeFeed
 from registry_server.packs.reading import PACKS, knowledge_of
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver, TagSet
@@ -155,8 +156,13 @@ def test_every_creation_has_a_revision_of_its_own(registry: GenreRegistryClient)
 async def test_whoever_created_is_told_so_however_many_ask_meanwhile(database: Path) -> None:
     """Calls that find the genre in the cache, while the creator's answer is on its way, are not."""
     knowledge = knowledge_of((), off=PACKS, placeholders=())
-    async with open_store(database) as (store, _):
-        catalogue = Catalogue(store, knowledge, on_storage_failure=lambda: None)
+    async with open_store(database, history_kept=100) as (store, _):
+        catalogue = Catalogue(
+            store,
+            knowledge,
+            feed=ChangeFeed(store, heartbeat_s=1, on_storage_failure=lambda: None),
+            on_storage_failure=lambda: None,
+        )
         await catalogue.warm_up()
         resolver = TagResolver(store, catalogue)
         for number in range(10):

@@ -21,7 +21,7 @@ from grpc import StatusCode
 import worker_client
 from registry_server.transport.servicer import REGISTRY_SERVICE
 from registry_server.transport.status import DOMAIN, STATUS_FOR, status_of, status_of_defect
-from registry_server.vocabulary import refusals
+from registry_server.vocabulary import curation_refusals, refusals
 from registry_server.vocabulary.refusals import RegistryError
 from worker_client import (
     AsyncGenreRegistryClient,
@@ -48,6 +48,30 @@ FAMILY: list[tuple[RegistryError, type[worker_client.RegistryError]]] = [
     (refusals.MessageMalformed("No message.", field="name"), worker_client.InvalidRequest),
     (refusals.GenreNotFound.with_id(7), worker_client.GenreNotFound),
     (refusals.GenreNotFound.named("Dub"), worker_client.GenreNotFound),
+    (curation_refusals.UpdateMaskInvalid("id", ["name"]), worker_client.InvalidRequest),
+    (curation_refusals.DescriptionTooLong(2001), worker_client.InvalidRequest),
+    (curation_refusals.ExternalIdInvalid.of_unknown("tidal"), worker_client.InvalidRequest),
+    (curation_refusals.ExternalIdInvalid.with_value("lastfm", ""), worker_client.InvalidRequest),
+    (curation_refusals.NothingToMerge(), worker_client.InvalidRequest),
+    (curation_refusals.SettlementMissing(), worker_client.InvalidRequest),
+    (curation_refusals.RevisionNegative("start_revision"), worker_client.InvalidRequest),
+    (curation_refusals.RecordInvalid(3, "no kind."), worker_client.InvalidRequest),
+    (curation_refusals.SpellingNotFound.not_blocked("Dub"), worker_client.GenreNotFound),
+    (curation_refusals.SpellingNotFound.of_genre("Dub", 7, "Ska"), worker_client.GenreNotFound),
+    (curation_refusals.SpellingBlocked("Dub"), worker_client.SpellingBlocked),
+    (curation_refusals.SpellingBlocked("Dub", 7), worker_client.SpellingBlocked),
+    (curation_refusals.SpellingTaken("Dub", 7, "Dub"), worker_client.CurationRefused),
+    (curation_refusals.SpellingIsName("Dub", 7), worker_client.CurationRefused),
+    (curation_refusals.ExternalIdTaken("lastfm", "dub", 7), worker_client.CurationRefused),
+    (curation_refusals.ParentCycle(7, 8), worker_client.CurationRefused),
+    (curation_refusals.GenreMerged(7, 8), worker_client.CurationRefused),
+    (curation_refusals.GenreDeleted(7), worker_client.CurationRefused),
+    (curation_refusals.GenreNotMerged(7), worker_client.CurationRefused),
+    (curation_refusals.RegistryNotEmpty(7), worker_client.CurationRefused),
+    (curation_refusals.RevisionMismatch(7, 1, 2), worker_client.RevisionMismatch),
+    (curation_refusals.HistoryTrimmed.before(1, 2), worker_client.HistoryTrimmed),
+    (curation_refusals.HistoryTrimmed.elsewhere(9), worker_client.HistoryTrimmed),
+    (curation_refusals.WatcherTooSlow(30), worker_client.RegistryUnavailable),
     (refusals.Overloaded(0.25), worker_client.RegistryOverloaded),
     (refusals.ShuttingDown(), worker_client.RegistryUnavailable),
     (refusals.DeadlinePassed(), worker_client.DeadlineExceeded),

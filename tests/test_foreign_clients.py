@@ -38,7 +38,7 @@ def test_grpcurl_lists_and_describes(grpcurl: Path, server: Server) -> None:
 
     assert {SERVICE, "grpc.health.v1.Health"} <= set(listed.stdout.split())
     assert "rpc GetOrCreate" in described.stdout
-    assert described.stdout.count("rpc ") == 8
+    assert described.stdout.count("rpc ") == 10
 
 
 def test_grpcurl_creates_and_lists(grpcurl: Path, server: Server) -> None:

@@ -22,9 +22,9 @@ from worker_client import (
     ResolvedTags,
     ReviewPart,
 )
+from worker_client._near import LETTERS_MAX, LETTERS_MIN, bare, near_pairs
 from worker_client._tables import CELL_WIDTH_MAX, aligned, plain, quoted
 from worker_client.scan.linting import Lint
-from worker_client.scan.near import LETTERS_MAX, LETTERS_MIN, bare, near_pairs
 from worker_client.scan.reporting import ROWS_MAX, lint_tables
 
 # Near-duplicates

@@ -17,11 +17,12 @@ VOCABULARY = ("registry_server.vocabulary",)
 PACKS = ("registry_server.packs",)
 CATALOGUE = (
     *("registry_server.catalogue", "registry_server.hot_cache", "registry_server.rounds"),
-    *("registry_server.outcomes", "registry_server.storage"),
+    *("registry_server.outcomes", "registry_server.storage", "registry_server.change_feed"),
 )
 CORE = (
     *("registry_server.registry", "registry_server.tag_resolver", "registry_server.page_token"),
-    *("registry_server.requests", *CATALOGUE),
+    *("registry_server.curation", "registry_server.transfer", "registry_server.requests"),
+    *CATALOGUE,
 )
 BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
@@ -34,6 +35,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/packs": (*PACKS, *VOCABULARY),
     "registry_server/registry.py": (*CORE, *PACKS, *VOCABULARY),
     "registry_server/tag_resolver.py": (*CORE, *VOCABULARY),
+    "registry_server/curation.py": (*CORE, *VOCABULARY),
+    "registry_server/transfer.py": (*CORE, *VOCABULARY),
+    "registry_server/change_feed.py": ("registry_server.storage", *VOCABULARY),
     "registry_server/catalogue.py": (*CATALOGUE, *VOCABULARY),
     "registry_server/requests.py": (*CATALOGUE, *VOCABULARY),
     "registry_server/hot_cache.py": VOCABULARY,
@@ -48,7 +52,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
     "registry_server/cli.py": ("registry_server", "click"),
     "registry_server/__init__.py": (),
-    "worker_client": ("worker_client", *WIRE, "click", "mutagen", "tqdm"),
+    "worker_client": ("worker_client", *WIRE, "click", "mutagen", "tqdm", "yaml"),
 }
 """Each room, and what it may import besides the standard library."""
 
@@ -112,6 +116,8 @@ def loaded_by(statement: str) -> set[str]:
         ("import worker_client.scan.reading", "mutagen", "grpc"),
         ("import worker_client.cli", "click", "grpc"),
         ("import worker_client.cli", "click", "mutagen"),
+        ("import worker_client.cli", "click", "yaml"),
+        ("import worker_client.cli", "click", "sqlite3"),
         ("from worker_client import TagSet", "worker_client", "grpc"),
         ("import registry_server.app", "sqlalchemy", "alembic"),
         ("import registry_server.cli", "sqlalchemy", "alembic"),

@@ -44,6 +44,8 @@ def test_without_any_settings_the_defaults_are_in_force() -> None:
         "shutdown_grace_s": (5.0, "default"),
         "packs_off": ((), "default"),
         "placeholders": (PLACEHOLDERS, "default"),
+        "history_kept": (100_000, "default"),
+        "watch_heartbeat_s": (15.0, "default"),
     }
 
 
@@ -58,6 +60,8 @@ def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> 
         "shutdown_grace_s": (1.0, str(file)),
         "packs_off": ((), "default"),
         "placeholders": (PLACEHOLDERS, "default"),
+        "history_kept": (100_000, "default"),
+        "watch_heartbeat_s": (15.0, "default"),
     }
 
 
@@ -88,7 +92,10 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
     with pytest.raises(SettingsError) as in_environment:
         values_of(environment={"GENRE_REGISTRY_LISTEN_ON": "127.0.0.1:1"})
 
-    allowed = "there are listen, database, shutdown_grace_s, packs_off, placeholders."
+    allowed = (
+        "there are listen, database, shutdown_grace_s, packs_off, placeholders, history_kept, "
+        "watch_heartbeat_s."
+    )
     assert str(in_file.value) == f"{file}: there is no setting 'lissen'; {allowed}"
     assert str(in_environment.value) == (
         f"GENRE_REGISTRY_LISTEN_ON: there is no setting 'listen_on'; {allowed}"
@@ -109,6 +116,9 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ("packs_off = 1", "packs_off wants a list of texts, not 1"),
         ('placeholders = [""]', "placeholders wants a list of texts"),
         ('placeholders = ["--"]', "placeholders: The name"),
+        ("history_kept = 0", "history_kept: 1 to 1,000,000,000 changes"),
+        ("history_kept = 1.5", "history_kept wants a whole number"),
+        ("watch_heartbeat_s = 0.01", "watch_heartbeat_s: 0.05 to 3600 seconds"),
         ("shutdown_grace_s = -1", "0 to 3600 seconds"),
         ("shutdown_grace_s = 3601", "0 to 3600 seconds"),
         ("shutdown_grace_s = nan", "0 to 3600 seconds"),
@@ -215,6 +225,8 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["shutdown_grace_s", "7.0", f"({file})"],
         ["packs_off", "beets,", "discogs", "(--packs-off)"],
         ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],
+        ["history_kept", "100000", "(default)"],
+        ["watch_heartbeat_s", "15.0", "(default)"],
     ]
 
 

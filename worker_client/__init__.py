@@ -15,23 +15,46 @@ if TYPE_CHECKING:
     from worker_client._aio import AsyncGenreRegistryClient
     from worker_client._client import GenreRegistryClient
     from worker_client._config import RASPBERRY_PI, Deadlines
+    from worker_client._curation_values import (
+        Change,
+        ChangeType,
+        Difference,
+        GenreChange,
+        IdClash,
+        MergedGenres,
+        Review,
+        ReviewDecision,
+        SettledReview,
+        Settlement,
+        UnmergedGenre,
+    )
     from worker_client._errors import (
         CallCancelled,
+        CurationRefused,
         DeadlineExceeded,
         GenreNotFound,
+        HistoryTrimmed,
         InvalidName,
         InvalidRequest,
         RegistryDefect,
         RegistryError,
         RegistryOverloaded,
         RegistryUnavailable,
+        RevisionMismatch,
+        SpellingBlocked,
         StorageFull,
+    )
+    from worker_client._transfer_values import (
+        ImportedId,
+        ImportProblem,
+        ImportProgress,
     )
     from worker_client._values import (
         DroppedPart,
         ExplainedStep,
         Genre,
         GenrePage,
+        GenreState,
         ImportedPack,
         Resolution,
         ResolvedGenre,
@@ -45,17 +68,29 @@ __all__ = [
     "RASPBERRY_PI",
     "AsyncGenreRegistryClient",
     "CallCancelled",
+    "Change",
+    "ChangeType",
+    "CurationRefused",
     "DeadlineExceeded",
     "Deadlines",
+    "Difference",
     "DroppedPart",
     "ExplainedStep",
     "Genre",
+    "GenreChange",
     "GenreNotFound",
     "GenrePage",
     "GenreRegistryClient",
+    "GenreState",
+    "HistoryTrimmed",
+    "IdClash",
+    "ImportProblem",
+    "ImportProgress",
+    "ImportedId",
     "ImportedPack",
     "InvalidName",
     "InvalidRequest",
+    "MergedGenres",
     "RegistryDefect",
     "RegistryError",
     "RegistryOverloaded",
@@ -63,13 +98,23 @@ __all__ = [
     "Resolution",
     "ResolvedGenre",
     "ResolvedTags",
+    "Review",
+    "ReviewDecision",
     "ReviewPart",
+    "RevisionMismatch",
+    "SettledReview",
+    "Settlement",
+    "SpellingBlocked",
     "StorageFull",
     "TagContainer",
     "TagSet",
+    "UnmergedGenre",
 ]
 
-_HOMES = ("_values", "_config", "_errors", "_client", "_aio")
+_HOMES = (
+    *("_values", "_curation_values", "_transfer_values", "_config", "_errors"),
+    *("_client", "_aio"),
+)
 
 
 def __getattr__(name: str) -> object:

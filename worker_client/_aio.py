@@ -1,42 +1,32 @@
 """The client for asyncio programs."""
 
-from collections.abc import AsyncIterator, Iterable
-from types import TracebackType
-from typing import Self, TypeVar
-
-import grpc
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
 from worker_client import _calls
-from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
-from worker_client._errors import RegistryDefect, RegistryError, error_of_call
+from worker_client._aio_connection import AsyncConnection
+from worker_client._aio_curation import AsyncCuration
+from worker_client._aio_operations import AsyncOperations
+from worker_client._curation_values import GenreChange
+from worker_client._errors import RegistryError
 from worker_client._values import (
     ExplainedStep,
     Genre,
     GenrePage,
-    ImportedPack,
     Resolution,
     ResolvedTags,
     TagContainer,
     TagSet,
 )
+from worker_client._watching import Watch
 
-Answer = TypeVar("Answer")
 
-
-class AsyncGenreRegistryClient:
+class AsyncGenreRegistryClient(AsyncCuration, AsyncOperations, AsyncConnection):
     """
     `GenreRegistryClient` for one event loop: the same methods, deadlines and errors.
 
     Connects on the first call, in the loop that makes it; not to be carried into a forked
     child.
     """
-
-    def __init__(
-        self, target: str = TARGET_DEFAULT, *, deadlines: Deadlines = RASPBERRY_PI
-    ) -> None:
-        self.target = target
-        self._deadlines = deadlines
-        self._opened: tuple[grpc.aio.Channel, _calls.Stubs] | None = None
 
     async def get_or_create(
         self, name: str, *, request_id: str | None = None, deadline_s: float | None = None
@@ -91,60 +81,42 @@ class AsyncGenreRegistryClient:
         return await self._call(_calls.lookup_genre(name), deadline_s)
 
     async def list_page(
-        self, page_token: str = "", *, page_size: int = 1000, deadline_s: float | None = None
+        self,
+        page_token: str = "",
+        *,
+        page_size: int = 1000,
+        parent_id: int = 0,
+        show_deleted: bool = False,
+        deadline_s: float | None = None,
     ) -> GenrePage:
         """As `GenreRegistryClient.list_page`."""
-        return await self._call(_calls.list_genres(page_size, page_token), deadline_s)
+        call = _calls.list_genres(
+            page_size, page_token, parent_id=parent_id, show_deleted=show_deleted
+        )
+        return await self._call(call, deadline_s)
 
-    async def list_genres(self) -> AsyncIterator[Genre]:
+    async def list_genres(
+        self, *, parent_id: int = 0, show_deleted: bool = False
+    ) -> AsyncIterator[Genre]:
         """As `GenreRegistryClient.list_genres`."""
-        page = await self.list_page()
-        for genre in page.genres:
-            yield genre
-        while page.next_page_token:
-            page = await self.list_page(page.next_page_token)
+        token = ""
+        while True:
+            page = await self.list_page(token, parent_id=parent_id, show_deleted=show_deleted)
             for genre in page.genres:
                 yield genre
+            token = page.next_page_token
+            if not token:
+                return
 
-    async def import_pack(
-        self, pack: str, documents: Iterable[bytes], *, deadline_s: float | None = None
-    ) -> ImportedPack:
-        """As `GenreRegistryClient.import_pack`."""
-        return await self._call(_calls.import_pack(pack, documents), deadline_s)
+    async def search_genres(
+        self, query: str, limit: int = 20, *, deadline_s: float | None = None
+    ) -> list[Genre]:
+        """As `GenreRegistryClient.search_genres`."""
+        return await self._call(_calls.search_genres(query, limit), deadline_s)
 
-    async def close(self) -> None:
-        """Close the connection; a later call opens a new one."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened[0].close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def _call(self, call: _calls.Call[Answer], deadline_s: float | None) -> Answer:
-        channel, stubs = self._opened or self._open()
-        timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
-        try:
-            reply = await stubs.method(call)(call.request, timeout=timeout_s)
-        except grpc.RpcError as failure:
-            raise error_of_call(
-                failure,
-                target=self.target,
-                is_connected=lambda: channel.get_state() is grpc.ChannelConnectivity.READY,
-            ) from failure
-        if reply is None:  # so grpc.aio says that the bytes are no message
-            raise RegistryDefect(f"What answered at {self.target} is no registry.")
-        return call.meaning(reply)
-
-    def _open(self) -> tuple[grpc.aio.Channel, _calls.Stubs]:
-        channel = grpc.aio.insecure_channel(self.target, options=CHANNEL_OPTIONS)
-        self._opened = (channel, _calls.Stubs(channel))
-        return self._opened
+    def watch_genres(
+        self, start_revision: int = 0, incarnation: str = "", *, deadline_s: float | None = None
+    ) -> AsyncGenerator[GenreChange, None]:
+        """As `GenreRegistryClient.watch_genres`; to end it, `aclose` what this returned."""
+        watch = Watch(start_revision, incarnation, deadline_s=deadline_s, target=self.target)
+        return self._watch(watch)

@@ -1,41 +1,36 @@
 """The client for plain worker processes."""
 
-import os
-import threading
-import weakref
-from collections.abc import Iterable, Iterator
-from functools import partial
-from types import TracebackType
-from typing import Self, TypeVar
-
-import grpc
+from collections.abc import Generator, Iterable, Iterator
 
 from worker_client import _calls
-from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
-from worker_client._errors import RegistryError, error_of_call
+from worker_client._connection import Connection
+from worker_client._curation import Curation
+from worker_client._curation_values import GenreChange
+from worker_client._errors import RegistryError
+from worker_client._operations import Operations
 from worker_client._values import (
     ExplainedStep,
     Genre,
     GenrePage,
-    ImportedPack,
     Resolution,
     ResolvedTags,
     TagContainer,
     TagSet,
 )
-
-Answer = TypeVar("Answer")
-
-_STATE_ASKED_S = 0.05
-"""How long to wait for the channel to say whether it is connected; it answers at once."""
+from worker_client._watching import Watch
 
 
-class GenreRegistryClient:
+class GenreRegistryClient(Curation, Operations, Connection):
     """
     Calls one registry; safe to share between threads.
 
     Connects on the first call, and anew in a forked child. Every call has a deadline,
-    within which it waits for a restarting server and retries what may be retried.
+    within which it waits for a restarting server and retries what may be retried. A watch
+    has none.
+
+    A change that was made, and whose answer was lost with the connection, is tried again;
+    the second try may then be told of the first: a RevisionMismatch, a spelling that is
+    gone, a genre that is merged no more.
 
     Args:
         target: `HOST:PORT` or `unix:PATH`.
@@ -46,14 +41,6 @@ class GenreRegistryClient:
         DeadlineExceeded: it was reached and too slow.
         RegistryDefect: it made a mistake.
     """
-
-    def __init__(
-        self, target: str = TARGET_DEFAULT, *, deadlines: Deadlines = RASPBERRY_PI
-    ) -> None:
-        self.target = target
-        self._deadlines = deadlines
-        self._opening = threading.Lock()
-        self._opened: tuple[int, grpc.Channel, _calls.Stubs] | None = None
 
     def get_or_create(
         self, name: str, *, request_id: str | None = None, deadline_s: float | None = None
@@ -68,6 +55,7 @@ class GenreRegistryClient:
 
         Raises:
             InvalidName: *name* can be no genre's name.
+            SpellingBlocked: a curator said that it names none, or deleted its genre.
             StorageFull: it would be new, and the registry's disk is full.
         """
         return self._call(_calls.get_or_create(name, request_id), deadline_s)
@@ -130,7 +118,8 @@ class GenreRegistryClient:
 
     def get_genre(self, genre_id: int, *, deadline_s: float | None = None) -> Genre:
         """
-        Return the genre that has this id.
+        Return the genre that has this id: the surviving one if it was merged, which
+        `redirected_from_id` tells; after a delete, one whose `state` says so.
 
         Raises:
             GenreNotFound: none has.
@@ -154,107 +143,90 @@ class GenreRegistryClient:
 
         Raises:
             GenreNotFound: none is named so.
+            SpellingBlocked: a curator said that none is to be, or deleted its genre.
             InvalidName: *name* can be no genre's name.
         """
         return self._call(_calls.lookup_genre(name), deadline_s)
 
     def list_page(
-        self, page_token: str = "", *, page_size: int = 1000, deadline_s: float | None = None
+        self,
+        page_token: str = "",
+        *,
+        page_size: int = 1000,
+        parent_id: int = 0,
+        show_deleted: bool = False,
+        deadline_s: float | None = None,
     ) -> GenrePage:
         """
         Return at most *page_size* genres, by ascending id; 1000 at most.
 
+        Args:
+            parent_id: Only genres that are a kind of this one, directly; 0 for all.
+            show_deleted: Deleted genres too.
+
         Raises:
-            InvalidRequest: *page_token* is none of this registry's.
+            InvalidRequest: *page_token* is none of this registry's, or of another listing.
+            GenreNotFound: no genre has the id *parent_id*.
         """
-        return self._call(_calls.list_genres(page_size, page_token), deadline_s)
+        call = _calls.list_genres(
+            page_size, page_token, parent_id=parent_id, show_deleted=show_deleted
+        )
+        return self._call(call, deadline_s)
 
-    def list_genres(self) -> Iterator[Genre]:
-        """Give every genre, by ascending id, a page at a time."""
-        page = self.list_page()
-        yield from page.genres
-        while page.next_page_token:
-            page = self.list_page(page.next_page_token)
+    def list_genres(self, *, parent_id: int = 0, show_deleted: bool = False) -> Iterator[Genre]:
+        """Give every genre that `list_page` would, by ascending id, a page at a time."""
+        token = ""
+        while True:
+            page = self.list_page(token, parent_id=parent_id, show_deleted=show_deleted)
             yield from page.genres
+            token = page.next_page_token
+            if not token:
+                return
 
-    def import_pack(
-        self, pack: str, documents: Iterable[bytes], *, deadline_s: float | None = None
-    ) -> ImportedPack:
+    def search_genres(
+        self, query: str, limit: int = 20, *, deadline_s: float | None = None
+    ) -> list[Genre]:
         """
-        Give the registry a newer version of a reference pack, for good.
+        Return at most *limit* genres whose name or alias is like *query*, the best first.
 
-        Genres that are there gain what it knows of them; none is renamed or merged. What
-        was not answered in time may have been taken in all the same: to repeat it is safe.
+        Those that begin with it come first, then those that hold it, then those that are
+        nearly it. Case and accents do not count; deleted genres are not found.
 
         Args:
-            pack: Its name ("musicbrainz").
-            documents: Every page that MusicBrainz's web service answered to
-                genre/all?fmt=json, as it came, in any order; together less than 4 MiB.
+            query: At most 200 characters.
+            limit: 1 to 100; 0 means 20.
 
         Raises:
-            InvalidRequest: there is no such pack (PACK_UNKNOWN), or the documents are not
-                the whole of one (PACK_INVALID); nothing was changed.
-            StorageFull: the registry's disk is full; nothing was changed.
+            InvalidName: *query* is empty or too long.
+            InvalidRequest: *limit* is less than 0.
         """
-        return self._call(_calls.import_pack(pack, documents), deadline_s)
+        return self._call(_calls.search_genres(query, limit), deadline_s)
 
-    def close(self) -> None:
-        """Close the connection; a later call opens a new one."""
-        with self._opening:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            _close_own(opened[0], opened[1])
+    def watch_genres(
+        self, start_revision: int = 0, incarnation: str = "", *, deadline_s: float | None = None
+    ) -> Generator[GenreChange, None, None]:
+        """
+        Give every change after *start_revision*, once and in order, and then those to come.
 
-    def __enter__(self) -> Self:
-        return self
+        Never ends by itself: between changes there is a heartbeat now and then, the first
+        once all that had changed was given. When the registry stops, or finds this watcher
+        too slow, it goes on from what was given last as soon as it can.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        A listing's `revision` and `incarnation`, with the watch from there, make a copy of
+        the vocabulary and keep it true.
 
-    def _call(self, call: _calls.Call[Answer], deadline_s: float | None) -> Answer:
-        channel, stubs = self._open()
-        timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
-        try:
-            reply = stubs.method(call)(call.request, timeout=timeout_s)
-        except grpc.RpcError as failure:
-            raise error_of_call(
-                failure, target=self.target, is_connected=partial(_is_connected, channel)
-            ) from failure
-        return call.meaning(reply)
+        Args:
+            start_revision: The last one that is known already; 0 from the beginning.
+            incarnation: The one that the revision is of; "" for whichever.
+            deadline_s: How long the registry may be away at a time; None for ever. No profile
+                says otherwise.
 
-    def _open(self) -> tuple[grpc.Channel, _calls.Stubs]:
-        opened = self._opened
-        if opened is None or opened[0] != os.getpid():
-            with self._opening:
-                opened = self._opened
-                if opened is None or opened[0] != os.getpid():
-                    channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
-                    opened = self._opened = (os.getpid(), channel, _calls.Stubs(channel))
-                    # Before the interpreter ends: gRPC's threads can't end after it.
-                    weakref.finalize(self, _close_own, os.getpid(), channel)
-        return opened[1], opened[2]
-
-
-def _close_own(pid: int, channel: grpc.Channel) -> None:
-    if pid == os.getpid():
-        channel.close()
-
-
-def _is_connected(channel: grpc.Channel) -> bool:
-    """Ask *channel* once whether it is connected; gRPC tells only those who subscribe."""
-    told = threading.Event()
-    states: list[grpc.ChannelConnectivity] = []
-
-    def hear(state: grpc.ChannelConnectivity) -> None:
-        states.append(state)
-        told.set()
-
-    channel.subscribe(hear)
-    told.wait(_STATE_ASKED_S)
-    channel.unsubscribe(hear)
-    return states[:1] == [grpc.ChannelConnectivity.READY]
+        Raises:
+            HistoryTrimmed: the revision is older than the history kept, or of another
+                incarnation: list again.
+            InvalidRequest: *start_revision* is less than 0.
+            RegistryUnavailable: the registry was away for *deadline_s*.
+            CallCancelled: the client was closed. To end a watch, close what this returned.
+        """
+        watch = Watch(start_revision, incarnation, deadline_s=deadline_s, target=self.target)
+        return self._watch(watch)

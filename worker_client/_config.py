@@ -14,15 +14,17 @@ class Deadlines:
     Attributes:
         read_s: Looking up, getting by id, listing a page.
         write_s: Getting or creating one name.
-        batch_s: Up to 1000 names, ids or tag sets; taking in a reference pack.
+        batch_s: Up to 1000 names, ids or tag sets; merging; taking in a reference pack.
+        transfer_s: Exporting or importing everything, from the first record to the last.
     """
 
     read_s: float
     write_s: float
     batch_s: float
+    transfer_s: float = 600.0
 
     def __post_init__(self) -> None:
-        for name in ("read_s", "write_s", "batch_s"):
+        for name in ("read_s", "write_s", "batch_s", "transfer_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: a deadline is more than 0 seconds")
 
@@ -40,6 +42,9 @@ RASPBERRY_PI = Deadlines(
     # long on a Pi, behind as many other workers' batches as fit. A pack is the keys of some
     # 5000 names and as many rows at most, which is five such batches.
     batch_s=20.0,
+    # A hundred thousand genres with their journal are some hundred batches in one transaction,
+    # and a person waits for it, who sees how far it is: it ends only if all hope is gone.
+    transfer_s=600.0,
 )
 """For a registry on a Raspberry Pi with its database on an SD card."""
 

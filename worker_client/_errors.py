@@ -4,7 +4,11 @@ What can go wrong with a call, as a caller sees it.
     RegistryError
     ├── InvalidRequest          the request is wrong; `field` says where
     │   └── InvalidName         a text that can be no genre's name
-    ├── GenreNotFound           no such id or name
+    ├── GenreNotFound           no such id, name, spelling or review
+    ├── CurationRefused         what curators made of the vocabulary is against it
+    │   └── SpellingBlocked     a spelling that names no genre, by a curator's word
+    ├── RevisionMismatch        the genre has changed since it was read: read it again
+    ├── HistoryTrimmed          too old a revision to watch from: list again
     ├── RegistryUnavailable     not reached in time; trying later may help
     │   └── RegistryOverloaded  reached, and too busy
     ├── DeadlineExceeded        reached, and too slow
@@ -57,7 +61,29 @@ class InvalidName(InvalidRequest):
 
 
 class GenreNotFound(RegistryError):
-    """No genre has this id or name."""
+    """No genre has this id or name, no genre this spelling, or no review this text."""
+
+
+class CurationRefused(RegistryError):
+    """
+    What the registry holds is against the request; `reason` says what.
+
+    SPELLING_TAKEN and EXTERNAL_ID_TAKEN (`metadata["genre_id"]` has it), SPELLING_IS_NAME,
+    PARENT_CYCLE, GENRE_MERGED (`metadata["redirected_to_id"]` is the genre to name instead),
+    GENRE_DELETED, GENRE_NOT_MERGED, REGISTRY_NOT_EMPTY.
+    """
+
+
+class SpellingBlocked(CurationRefused):
+    """A curator said that this spelling names no genre, or deleted the genre it named."""
+
+
+class RevisionMismatch(RegistryError):
+    """The genre has changed since `expected_revision`; nothing was done."""
+
+
+class HistoryTrimmed(RegistryError):
+    """The revision to watch from is older than the history kept, or of another incarnation."""
 
 
 class RegistryUnavailable(RegistryError):
@@ -87,6 +113,9 @@ class RegistryDefect(RegistryError):
 ERROR_FOR: dict[StatusCode, type[RegistryError]] = {
     StatusCode.INVALID_ARGUMENT: InvalidRequest,
     StatusCode.NOT_FOUND: GenreNotFound,
+    StatusCode.FAILED_PRECONDITION: CurationRefused,
+    StatusCode.ABORTED: RevisionMismatch,
+    StatusCode.OUT_OF_RANGE: HistoryTrimmed,
     StatusCode.UNAVAILABLE: RegistryUnavailable,
     StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     StatusCode.RESOURCE_EXHAUSTED: InvalidRequest,  # gRPC's own: a message too large
@@ -101,6 +130,7 @@ _REASONS: dict[str, type[RegistryError]] = {
     "NAME_HAS_CONTROL_CHARACTER": InvalidName,
     "NAME_WITHOUT_KEY": InvalidName,
     "TEXT_NOT_UTF8": InvalidName,
+    "SPELLING_BLOCKED": SpellingBlocked,
     "OVERLOADED": RegistryOverloaded,
     "STORAGE_FULL": StorageFull,
 }

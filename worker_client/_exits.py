@@ -11,10 +11,13 @@ if TYPE_CHECKING:  # gRPC is loaded by the command that calls: processes that re
     from worker_client import GenreRegistryClient, RegistryError
 
 EXIT_INCOMPLETE = 1
+EXIT_USAGE = 2
 EXIT_NOT_FOUND = 3
 EXIT_REFUSED = 4
 EXIT_UNAVAILABLE = 5
 EXIT_DEFECT = 6
+EXIT_STALE = 7
+EXIT_INPUT_WRONG = 8
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def calling(options: dict[str, Any]) -> "Iterator[GenreRegistryClient]":
     deadlines = (
         RASPBERRY_PI
         if given_s is None
-        else Deadlines(read_s=given_s, write_s=given_s, batch_s=given_s)
+        else Deadlines(read_s=given_s, write_s=given_s, batch_s=given_s, transfer_s=given_s)
     )
     try:
         with GenreRegistryClient(options["target"], deadlines=deadlines) as registry:
@@ -38,19 +41,36 @@ def calling(options: dict[str, Any]) -> "Iterator[GenreRegistryClient]":
 def exit_code(error: "RegistryError") -> int:
     """Return the exit code that stands for *error*."""
     from worker_client import (
+        CurationRefused,
         DeadlineExceeded,
         GenreNotFound,
+        HistoryTrimmed,
         InvalidRequest,
         RegistryUnavailable,
+        RevisionMismatch,
         StorageFull,
     )
 
     codes: Iterable[tuple[tuple[type[RegistryError], ...], int]] = (
         ((GenreNotFound,), EXIT_NOT_FOUND),
-        ((InvalidRequest,), EXIT_REFUSED),
+        ((InvalidRequest, CurationRefused), EXIT_REFUSED),
         ((RegistryUnavailable, DeadlineExceeded, StorageFull), EXIT_UNAVAILABLE),
+        ((RevisionMismatch, HistoryTrimmed), EXIT_STALE),
     )
     return next((code for kinds, code in codes if isinstance(error, kinds)), EXIT_DEFECT)
+
+
+def must_answer(*, yes: bool) -> None:
+    """End the command before it begins, if it will have to ask and nobody can answer."""
+    if not yes and not sys.stdin.isatty():
+        refuse("this asks before it changes anything, and needs a terminal or --yes", EXIT_USAGE)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if *yes* was said, or is said now; else end the command."""
+    must_answer(yes=yes)
+    if not yes and not click.confirm(question, err=True):
+        refuse("nothing was changed", EXIT_INCOMPLETE)
 
 
 def refuse(message: str, exit_code: int) -> NoReturn:

@@ -31,9 +31,13 @@ def quoted(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return *text* as it is, but for control and invisible characters, cut to a cell."""
-    text = text[: CELL_WIDTH_MAX + 1]
-    return _cut(text if text.isprintable() else repr(text)[1:-1])
+    """Return what `printable` does, cut to a cell."""
+    return _cut(printable(text[: CELL_WIDTH_MAX + 1]))
+
+
+def printable(text: str) -> str:
+    """Return *text* as it is, but for control and invisible characters."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _cut(text: str) -> str:

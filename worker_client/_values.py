@@ -19,6 +19,13 @@ class TagContainer(Enum):
     ASF = 7
 
 
+class GenreState(Enum):
+    """What has become of a genre."""
+
+    ACTIVE = 1
+    DELETED = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Genre:
     """
@@ -32,6 +39,11 @@ class Genre:
         parent_ids: The genres that it is a kind of, ascending.
         external_ids: Its ids elsewhere, by place ("musicbrainz"). A plain dict, so that a
             genre goes to other processes; not to be changed.
+        state: Whether it is in use.
+        description: A curator's words about it, at most 2000 characters.
+        redirected_from_id: What was asked for, if that id was merged into this genre; else 0.
+            Told by `get_genre` and `batch_get_genres` alone, and no part of the value: a
+            genre equals itself however it was asked for.
     """
 
     id: int
@@ -42,6 +54,9 @@ class Genre:
     aliases: tuple[str, ...] = ()
     parent_ids: tuple[int, ...] = ()
     external_ids: Mapping[str, str] = field(default_factory=dict, hash=False)
+    state: GenreState = GenreState.ACTIVE
+    description: str = ""
+    redirected_from_id: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,27 @@ from worker_client._config import TARGET_DEFAULT
 from worker_client._exits import calling, exit_code
 from worker_client._tables import aligned, plain, quoted
 from worker_client._values import ExplainedStep, Genre, TagContainer
+from worker_client.commands.changes import history, watch
+from worker_client.commands.completing import completion
+from worker_client.commands.duplicates import duplicates
+from worker_client.commands.editing import delete, rename, set_fields, undelete
+from worker_client.commands.merging import merge, unmerge
+from worker_client.commands.naming import Named, find, genre_option
+from worker_client.commands.printing import say_genre
+from worker_client.commands.reading import search, show
+from worker_client.commands.reviewing import reviews, settle
+from worker_client.commands.spellings import alias, block, distinguish, unblock
+from worker_client.commands.tidy import tidy
 from worker_client.scan.command import scan
+from worker_client.transfer.command import export_registry, import_records
+
+COMMANDS: tuple[click.Command, ...] = (
+    *(show, search, history, watch),
+    *(rename, set_fields, delete, undelete, alias, block, unblock, distinguish),
+    *(merge, unmerge, reviews, settle),
+    *(duplicates, tidy, export_registry, import_records),
+    *(scan, completion),
+)
 
 container_option = click.option(
     "--container",
@@ -46,15 +66,21 @@ container_option = click.option(
 def main(context: click.Context, /, **options: Any) -> None:
     """Call a genre registry.
 
+    A GENRE is an id, if it is all digits, or else a spelling in any form that reaches it;
+    name:1980 is the spelling 1980. An id that was merged stands for the genre that survives,
+    and standard error says so.
+
     \b
     Exit codes:
       0  all is well
-      1  a scan left something out
-      2  the command line is wrong
-      3  there is no such genre
-      4  the registry refused the request
+      1  something was left out, or the question was answered with no
+      2  the command line is wrong, or nobody is there to answer a question
+      3  there is no such genre, spelling or review
+      4  the registry refused the request, and would again
       5  the registry could not be reached in time, or its disk is full
       6  the registry made a mistake
+      7  something has changed meanwhile: read it again, and try again
+      8  a file to import is not what it should be
     """
     # What gRPC's core would print is said in words; it reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -127,16 +153,19 @@ def explain(options: dict[str, Any], value: str, container: str) -> None:
 def lookup(options: dict[str, Any], name: str) -> None:
     """Print the genre that NAME reaches; never creates."""
     with calling(options) as registry:
-        _print_genre(options, registry.lookup_genre(name))
+        say_genre(options, registry.lookup_genre(name))
 
 
 @main.command("list")
+@genre_option("--parent", help="Only those that are a kind of this, directly.")
+@click.option("--deleted", is_flag=True, help="Deleted ones too.")
 @click.pass_obj
-def list_genres(options: dict[str, Any]) -> None:
+def list_genres(options: dict[str, Any], parent: Named | None, deleted: bool) -> None:
     """Print every genre, by id."""
     with calling(options) as registry:
-        for genre in registry.list_genres():
-            _print_genre(options, genre)
+        parent_id = find(registry, parent).id if parent else 0
+        for genre in registry.list_genres(parent_id=parent_id, show_deleted=deleted):
+            say_genre(options, genre)
 
 
 @main.command("import-pack")
@@ -163,7 +192,8 @@ def import_pack(options: dict[str, Any], pack: str, files: tuple[BinaryIO, ...])
         click.echo(f"left out, as it can be no genre's name: {name!r}", err=True)
 
 
-main.add_command(scan)
+for command in COMMANDS:
+    main.add_command(command)
 
 
 def _step_objects(steps: Sequence[ExplainedStep]) -> Iterator[str]:

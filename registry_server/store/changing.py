@@ -1,41 +1,37 @@
 """
-Changing the tables: what was changed is gathered in values first and written in the end,
-within the caller's transaction.
-
-The statements are compiled once to the driver's own SQL and fed tuples, which halves the
-cost of a batch.
+Creating genres and linking them: what is new is gathered in values first and written in
+the end, within the caller's transaction.
 """
 
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from registry_server.store import schema
+from registry_server.store.genres import SURVIVOR
 from registry_server.store.genres import genres as read_genres
+from registry_server.store.journal import Journal, insert_all
+from registry_server.vocabulary.change import PACKS, ChangeKind, differences
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.identity import Spelling
 
-CREATED = "created"
-"""The kind of change that makes a genre."""
-LINKED = "linked"
-"""The kind of change by which a genre gains what the packs know: an id, an alias, a parent."""
-
-# Locked before anything is read: nobody else can create between our read and our
-# insert. On SQLite, BEGIN IMMEDIATE has seen to that.
-_LOCKED = select(schema.registry.c.revision, schema.registry.c.genre_id_last).with_for_update()
-_MOVE_ON = update(schema.registry).values(
-    revision=bindparam("to_revision"), genre_id_last=bindparam("to_genre_id")
-)
 _RENEW = (
     update(schema.genre)
     .where(schema.genre.c.id == bindparam("changed_id"))
     .values(revision=bindparam("to_revision"), update_time_us=bindparam("to_time_us"))
 )
-_PARENTS = select(schema.parent.c.parent_id).where(schema.parent.c.child_id == bindparam("of"))
+_PARENTS = (
+    select(SURVIVOR)
+    .join_from(schema.parent, schema.genre, schema.genre.c.id == schema.parent.c.parent_id)
+    .where(schema.parent.c.child_id == bindparam("of"), bindparam("of") != SURVIVOR)
+)
+
+
+def parents_of(connection: Connection, genre_id: int) -> list[int]:
+    """Return what a genre is a kind of, as the tables have it by now."""
+    return list(connection.execute(_PARENTS, {"of": genre_id}).scalars())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +44,45 @@ class Alias:
 
 @dataclass(slots=True)
 class Changes:
-    """
-    The changes of one transaction, each with a revision of its own, in order.
-
-    Begins by locking the registry's row; `write` ends it.
-    """
+    """The genres that one transaction creates or links, in order; `write` ends it."""
 
     connection: Connection
-    now_us: int = field(default_factory=lambda: time.time_ns() // 1000)
     made: dict[int, Genre] = field(default_factory=dict)
     """Genres created, as they are by now."""
     changed: dict[int, Genre] = field(default_factory=dict)
     """Genres that were there before, as they are by now."""
-    _revision: int = field(init=False)
-    _genre_id: int = field(init=False)
+    journal: Journal = field(init=False)
     _spellings: list[tuple[Any, ...]] = field(default_factory=list)
     _parents: list[tuple[int, int]] = field(default_factory=list)
     _external_ids: list[tuple[int, str, str]] = field(default_factory=list)
-    _log: list[tuple[Any, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._revision, self._genre_id = self.connection.execute(_LOCKED).one()
+        self.journal = Journal(self.connection)
 
     def create(
         self,
         name: Spelling,
         request_id: str,
+        who: str,
         *,
+        genre_id: int = 0,
         aliases: Collection[Alias] = (),
         external_ids: Iterable[tuple[str, str]] = (),
         parent_ids: Iterable[int] = (),
     ) -> Genre:
-        """Create a genre named *name*, with what a pack knows of it."""
-        self._genre_id += 1
-        genre_id = self._genre_id
+        """
+        Create a genre named *name*, with what a pack knows of it; its id is the next one, or
+        *genre_id*, which none ever had.
+        """
+        genre_id = genre_id or self.journal.genre_id + 1
+        self.journal.genre_id = max(self.journal.genre_id, genre_id)
         rows = sorted(aliases, key=lambda row: row.spelling.fold) if aliases else ()
         genre = Genre(
             genre_id,
             name.text,
-            self._next(CREATED, genre_id),
-            self.now_us,
-            self.now_us,
+            self.journal.created(genre_id, who),
+            self.journal.now_us,
+            self.journal.now_us,
             request_id,
             aliases=tuple([row.spelling.text for row in rows]),
             parent_ids=tuple(sorted(set(parent_ids))),
@@ -110,24 +104,26 @@ class Changes:
         external_ids: Iterable[tuple[str, str]] = (),
         parent_ids: Iterable[int] = (),
     ) -> Genre:
-        """Add to *genre* what it has not yet, as one change; parents must close no cycle."""
-        rows = list(aliases)
-        ids = tuple(external_ids)
-        parents = tuple(parent_ids)
-        genre = replace(
+        """Give *genre*, as it is by now, what the packs know of it; one change."""
+        rows, ids, parents = tuple(aliases), tuple(external_ids), tuple(parent_ids)
+        linked = replace(
             genre,
-            revision=self._next(LINKED, genre.id),
-            update_time_us=self.now_us,
+            update_time_us=self.journal.now_us,
             aliases=(*genre.aliases, *(row.spelling.text for row in rows)),
             parent_ids=tuple(sorted({*genre.parent_ids, *parents})),
             external_ids=tuple(sorted({*genre.external_ids, *ids})),
         )
-        (self.made if genre.id in self.made else self.changed)[genre.id] = genre
+        revision = self.journal.note(
+            ChangeKind.LINKED, genre.id, PACKS, differences=differences(genre, linked)
+        )
+        linked = replace(linked, revision=revision)
+        self.journal.supersede(genre)
+        (self.made if genre.id in self.made else self.changed)[genre.id] = linked
         for row in rows:
             self._add_alias(genre.id, row)
         self._parents += [(genre.id, parent_id) for parent_id in parents]
         self._external_ids += [(genre.id, *pair) for pair in ids]
-        return genre
+        return linked
 
     def latest(self, genre: Genre) -> Genre:
         """Return *genre* as it is by now."""
@@ -143,13 +139,13 @@ class Changes:
                 return True
             if current not in seen:
                 seen.add(current)
-                ahead += self.connection.execute(_PARENTS, {"of": current}).scalars()
+                ahead += parents_of(self.connection, current)
                 ahead += [parent for child, parent in self._parents if child == current]
         return False
 
     def write(self) -> None:
         """Write everything down; nothing if nothing changed."""
-        if not self._log:
+        if self.journal.is_empty:
             return
         # Genres first: the other rows point to them.
         insert_all(
@@ -161,21 +157,11 @@ class Changes:
             ],
         )
         for genre in self.changed.values():
-            self.connection.execute(
-                _RENEW,
-                {
-                    "changed_id": genre.id,
-                    "to_revision": genre.revision,
-                    "to_time_us": genre.update_time_us,
-                },
-            )
+            renew(self.connection, genre)
         insert_all(self.connection, schema.spelling, self._spellings)
         insert_all(self.connection, schema.parent, self._parents)
         insert_all(self.connection, schema.external_id, self._external_ids)
-        insert_all(self.connection, schema.change, self._log)
-        self.connection.execute(
-            _MOVE_ON, {"to_revision": self._revision, "to_genre_id": self._genre_id}
-        )
+        self.journal.write()
         # Aliases come in the order of their keys: as the next reader finds them.
         self.changed = read_genres(self.connection, self.changed) if self.changed else {}
 
@@ -185,18 +171,14 @@ class Changes:
             (spelling.fold, spelling.strict, spelling.text, genre_id, schema.ALIAS, row.source)
         )
 
-    def _next(self, kind: str, genre_id: int) -> int:
-        self._revision += 1
-        self._log.append((self._revision, kind, genre_id, self.now_us))
-        return self._revision
 
-
-@cache
-def _driver_sql(table: Table, dialect: Dialect) -> str:
-    return str(insert(table).compile(dialect=dialect))
-
-
-def insert_all(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> None:
-    """Insert *rows*, each a tuple in the order of the table's columns."""
-    if rows:
-        connection.exec_driver_sql(_driver_sql(table, connection.dialect), rows)
+def renew(connection: Connection, genre: Genre) -> None:
+    """Write down the revision and the time of a genre's last change."""
+    connection.execute(
+        _RENEW,
+        {
+            "changed_id": genre.id,
+            "to_revision": genre.revision,
+            "to_time_us": genre.update_time_us,
+        },
+    )

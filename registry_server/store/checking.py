@@ -1,5 +1,6 @@
 """Checking a database: is what the registry promises true of the file?"""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -122,15 +123,15 @@ def _untruths(connection: Connection) -> Iterator[str]:
     id_newest = connection.execute(select(func.coalesce(func.max(genre.id), 0))).scalar_one()
     if id_newest > stored.genre_id_last:
         yield f"genre {id_newest} has an id that was not given out yet"
-    nameless = select(genre.id).where(genre.id.not_in(select(spelling.genre_id)))
-    for (genre_id,) in connection.execute(nameless):
-        yield f"genre {genre_id} is reached by no spelling"
     names = select(spelling.genre_id, spelling.text).where(spelling.kind == schema.NAME)
-    alias_only = select(genre.id, genre.name).where(
-        tuple_(genre.id, genre.name).not_in(names), genre.id.in_(select(spelling.genre_id))
+    nameless = select(genre.id, genre.name).where(
+        tuple_(genre.id, genre.name).not_in(names), genre.survivor_id.is_(None)
     )
-    for genre_id, name in connection.execute(alias_only):
+    for genre_id, name in connection.execute(nameless):
         yield f"genre {genre_id} is not reached by its name {name!r}"
+    yield from _wrong_merges(connection)
+    yield from _wrong_spellings(connection)
+    yield from _cycles(connection)
     shared = (
         select(schema.external_id.c.whose, schema.external_id.c.value)
         .group_by(schema.external_id.c.whose, schema.external_id.c.value)
@@ -139,11 +140,12 @@ def _untruths(connection: Connection) -> Iterator[str]:
     for whose, value in connection.execute(shared):
         yield f"the {whose} id {value} is given to several genres"
     unlogged = select(genre.id).where(
+        genre.survivor_id.is_(None),
         not_(
             select(change.revision)
             .where(and_(change.genre_id == genre.id, change.revision == genre.revision))
             .exists()
-        )
+        ),
     )
     for (genre_id,) in connection.execute(unlogged):
         yield f"genre {genre_id} has a revision that the journal does not know"
@@ -158,6 +160,64 @@ def _untruths(connection: Connection) -> Iterator[str]:
             yield f"the spelling {text!r} is kept under the key {key!r}, which is not its own"
         elif strict != own.strict:
             yield f"the spelling {text!r} has the strict key {strict!r}, which is not its own"
+
+
+def _wrong_merges(connection: Connection) -> Iterator[str]:
+    """Give each merged genre that does not lead to the survivor at the end of its chain."""
+    genre = schema.genre.c
+    into = {
+        row.id: (row.merged_into_id, row.survivor_id)
+        for row in connection.execute(
+            select(genre.id, genre.merged_into_id, genre.survivor_id).where(
+                genre.merged_into_id.is_not(None) | genre.survivor_id.is_not(None)
+            )
+        )
+    }
+    for genre_id, (_, survivor_id) in into.items():
+        end, steps = genre_id, 0
+        while end in into and steps <= len(into):
+            end, steps = into[end][0], steps + 1
+        if end != survivor_id:
+            yield f"genre {genre_id} was merged into {end}, but answers with {survivor_id}"
+
+
+def _wrong_spellings(connection: Connection) -> Iterator[str]:
+    genre, spelling = schema.genre.c, schema.spelling.c
+    mislabelled = select(spelling.text, spelling.genre_id).where(
+        (spelling.genre_id.is_(None)) != (spelling.kind == schema.BLOCKED)
+    )
+    for text, genre_id in connection.execute(mislabelled):
+        yield f"the spelling {text!r} is blocked and reaches genre {genre_id}, or is neither"
+    named = (
+        select(spelling.text, genre.id)
+        .join_from(schema.spelling, schema.genre)
+        .where(
+            spelling.kind == schema.NAME,
+            (genre.survivor_id.is_not(None)) | (genre.name != spelling.text),
+        )
+    )
+    for text, genre_id in connection.execute(named):
+        yield f"the spelling {text!r} is kept as the name of genre {genre_id}, which it is not"
+
+
+def _cycles(connection: Connection) -> Iterator[str]:
+    """Give a genre of each cycle among parents. Source: Kahn's algorithm."""
+    child, parent = schema.genre.alias("child"), schema.genre.alias("ancestor")
+    edges = connection.execute(
+        select(schema.parent.c.child_id, func.coalesce(parent.c.survivor_id, parent.c.id))
+        .join_from(schema.parent, child, child.c.id == schema.parent.c.child_id)
+        .join(parent, parent.c.id == schema.parent.c.parent_id)
+        .where(child.c.survivor_id.is_(None))
+    ).all()
+    parents: dict[int, set[int]] = defaultdict(set)
+    for child_id, parent_id in edges:
+        if child_id != parent_id:
+            parents[child_id].add(parent_id)
+    while free := [each for each in parents if not parents[each] & parents.keys()]:
+        for each in free:
+            del parents[each]
+    if parents:
+        yield f"genre {min(parents)} is a kind of itself, by way of its parents"
 
 
 def _count(connection: Connection, table: Table) -> int:

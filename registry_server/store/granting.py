@@ -68,7 +68,12 @@ def _free_keys(claim: Claim, reached: Mapping[str, Genre]) -> tuple[str, ...]:
     """Return the keys that a genre made for *claim* takes, its name's first."""
     if claim.reference is None:
         return (claim.spelling.fold,)
-    keys = [claim.name.fold, *(spelling.fold for spelling in claim.reference.spellings)]
+    assert claim.knowledge is not None
+    curated = claim.knowledge.curated
+    keys = [
+        claim.name.fold,
+        *(each.fold for each in claim.reference.spellings if not curated.detached(each.fold)),
+    ]
     return tuple(key for key in dict.fromkeys(keys) if key not in reached)
 
 
@@ -94,18 +99,27 @@ def _create(
 ) -> Genre:
     reference = claim.reference
     if reference is None:
-        return changes.create(claim.name, claim.request_id)
+        return changes.create(claim.name, claim.request_id, claim.who, genre_id=claim.genre_id)
+    assert claim.knowledge is not None
     return changes.create(
         claim.name,
         claim.request_id,
+        claim.who,
+        genre_id=claim.genre_id,
         aliases=[
             Alias(spelling, reference.sources[spelling.fold])
             for spelling in reference.spellings
-            if spelling.fold != claim.name.fold and spelling.fold not in reached
+            if spelling.fold != claim.name.fold
+            and spelling.fold not in reached
+            and not claim.knowledge.curated.detached(spelling.fold)
         ],
         # Never one id on two genres, as after MusicBrainz gave a name to another genre.
         external_ids=[pair for pair in reference.external_ids.items() if pair not in taken_ids],
-        parent_ids=[reached[key].id for key in reference.parents if key in reached],
+        parent_ids=[
+            reached[key].id
+            for key in reference.parents
+            if key in reached and reached[key].is_active
+        ],
     )
 
 
@@ -115,9 +129,10 @@ def _adopt_children(
     """Make *parent* one of those genres' parents that the packs say are a kind of it."""
     for key in reference.children:
         child = reached.get(key)
-        if child is None or child.id == parent.id:
+        if child is None or not child.is_active or child.id == parent.id:
             continue
         child = changes.latest(child)
+        # No tombstone can be in the way: the parent was not there before.
         if parent.id in child.parent_ids or changes.is_ancestor(child.id, parent.id):
             continue
         changes.link(child, parent_ids=[parent.id])

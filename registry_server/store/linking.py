@@ -1,21 +1,44 @@
 """
 Linking: genres that are there already gain what the packs know of them.
 
-Done when other packs are in force than the last time. Nothing is merged or renamed, and
-nothing that a genre has is taken from it.
+Done when other packs are in force than the last time. Nothing is merged or renamed,
+nothing that a genre has is taken from it, and nothing comes back that a curator took away.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, delete, select, update
 
 from registry_server.store import schema
-from registry_server.store.changing import Alias, Changes, insert_all
+from registry_server.store.changing import Alias, Changes
+from registry_server.store.genres import SURVIVOR, united
 from registry_server.store.genres import genres as read_genres
-from registry_server.vocabulary.genre import Genre
+from registry_server.store.journal import insert_all
+from registry_server.store.tombstones import removed_external_ids, removed_parents
+from registry_server.vocabulary.genre import Genre, State
 from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
 from registry_server.vocabulary.knowledge import Knowledge, Reference
+
+_SPELLINGS = select(
+    schema.spelling.c.lookup_key,
+    schema.spelling.c.strict_key,
+    schema.spelling.c.text,
+    SURVIVOR,
+    schema.spelling.c.kind,
+    schema.genre.c.state,
+).join_from(schema.spelling, schema.genre, isouter=True)
+_EXTERNAL_IDS = (
+    select(
+        SURVIVOR,
+        schema.external_id.c.genre_id,
+        schema.external_id.c.whose,
+        schema.external_id.c.value,
+    )
+    .join_from(schema.external_id, schema.genre)
+    .where(schema.genre.c.state == State.ACTIVE.value)
+)
 
 
 def packs(connection: Connection) -> dict[str, str]:
@@ -45,21 +68,29 @@ def link(connection: Connection, knowledge: Knowledge) -> list[Genre]:
     taken_ids = set(
         connection.execute(select(schema.external_id.c.whose, schema.external_id.c.value))
     )
+    without_parents = removed_parents(connection)
+    without_ids = removed_external_ids(connection)
     for key, genre_id in meant.items():
         reference = knowledge.references[key]
         aliases = [
             Alias(spelling, reference.sources[spelling.fold])
             for spelling in reference.spellings
-            if spelling.fold not in holders
+            if spelling.fold not in holders and not knowledge.curated.detached(spelling.fold)
         ]
         genre = genres[genre_id]
         had = {whose for whose, _ in genre.external_ids}
         external_ids = [
             pair
             for pair in reference.external_ids.items()
-            if pair[0] not in had and pair not in taken_ids
+            if pair[0] not in had
+            and pair not in taken_ids
+            and (genre_id, pair[0]) not in without_ids
         ]
-        parent_ids = list(_new_parents(changes, genre, reference, meant))
+        parent_ids = [
+            parent_id
+            for parent_id in _new_parents(changes, genre, reference, meant, holders)
+            if (genre_id, parent_id) not in without_parents
+        ]
         if aliases or external_ids or parent_ids:
             changes.link(genre, aliases=aliases, external_ids=external_ids, parent_ids=parent_ids)
     changes.write()
@@ -79,12 +110,9 @@ def _meant(
     keys; else the oldest that it is loosely. A genre is one reference at most.
     """
     candidates: list[tuple[int, int, str]] = []
-    table = schema.spelling.c
-    for key, strict, text, genre_id, kind in connection.execute(
-        select(table.lookup_key, table.strict_key, table.text, table.genre_id, table.kind)
-    ):
-        holders[key] = genre_id
-        meaning = knowledge.meaning(Spelling(text, strict, key))
+    for key, strict, text, genre_id, kind, state in connection.execute(_SPELLINGS):
+        holders[key] = genre_id if state == State.ACTIVE.value else 0
+        meaning = knowledge.meaning(Spelling(text, strict, key)) if holders[key] else None
         if meaning is not None:
             reference_key = meaning.reference.key
             if key == reference_key:
@@ -92,11 +120,7 @@ def _meant(
             else:
                 rank = 3 if key == meaning.key else 4
             candidates.append((rank, genre_id, reference_key))
-    ids = schema.external_id.c
-    holding = {
-        (whose, value): genre_id
-        for genre_id, whose, value in connection.execute(select(ids.genre_id, ids.whose, ids.value))
-    }
+    holding = _holding(connection)
     candidates += [
         (0, holding[pair], reference.key)
         for reference in knowledge.references.values()
@@ -112,13 +136,30 @@ def _meant(
     return dict(sorted(meant.items(), key=lambda item: item[1]))
 
 
+def _holding(connection: Connection) -> dict[tuple[str, str], int]:
+    """Return which genre in use shows each id elsewhere; one that a merge hid counts for none."""
+    brought: dict[int, list[tuple[int, str, str]]] = defaultdict(list)
+    for survivor_id, *row in connection.execute(_EXTERNAL_IDS):
+        brought[survivor_id].append((row[0], row[1], row[2]))
+    return {
+        pair: survivor_id
+        for survivor_id, rows in brought.items()
+        for pair in united(survivor_id, rows)
+    }
+
+
 def _new_parents(
-    changes: Changes, genre: Genre, reference: Reference, meant: Mapping[str, int]
+    changes: Changes,
+    genre: Genre,
+    reference: Reference,
+    meant: Mapping[str, int],
+    holders: Mapping[str, int],
 ) -> Iterator[int]:
     for key in reference.parents:
-        parent_id = meant.get(key)
+        # Whoever holds its name, where a merge has made two references one genre.
+        parent_id = meant.get(key) or holders.get(key)
         if (
-            parent_id is not None
+            parent_id
             and parent_id not in genre.parent_ids
             and not changes.is_ancestor(genre.id, parent_id)
         ):

@@ -4,22 +4,26 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from sqlalchemy import Connection, Engine
 
+from registry_server.store import deciding, journal, linking, reviews, searching, settling
 from registry_server.store import genres as queries
-from registry_server.store import linking, reviews
+from registry_server.store.edits import make_edits, rehearse
 from registry_server.store.engines import (
     READERS,
     inspecting_engine,
     reading_engine,
     writing_engine,
 )
+from registry_server.store.exporting import records as exported
 from registry_server.store.failures import (
     DatabaseFailed,
     DatabaseHeld,
@@ -29,6 +33,10 @@ from registry_server.store.failures import (
 from registry_server.store.granting import grant
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.migrating import check_ours, migrate
+from registry_server.store.restoring import fill, holds
+from registry_server.vocabulary.change import Change
+from registry_server.vocabulary.curated import Curated
+from registry_server.vocabulary.edits import Edit, Edited, Effects, Imported, Review
 from registry_server.vocabulary.genre import (
     Claim,
     Genre,
@@ -38,7 +46,8 @@ from registry_server.vocabulary.genre import (
     Sighting,
 )
 from registry_server.vocabulary.knowledge import Knowledge
-from registry_server.vocabulary.refusals import StorageFailed
+from registry_server.vocabulary.records import Filling, Record
+from registry_server.vocabulary.refusals import RegistryError, StorageFailed
 
 Asked = TypeVarTuple("Asked")
 Found = TypeVar("Found")
@@ -60,7 +69,13 @@ class SqliteStore:
     """
 
     def __init__(
-        self, path: Path, writer: Connection, writing: Executor, readers: Engine, reading: Executor
+        self,
+        path: Path,
+        writer: Connection,
+        writing: Executor,
+        readers: Engine,
+        reading: Executor,
+        history_kept: int,
     ) -> None:
         self.failed = False
         """Whether the file failed once; then nothing is written any more."""
@@ -70,6 +85,7 @@ class SqliteStore:
         self._writing = writing
         self._readers = readers
         self._reading = reading
+        self._history_kept = history_kept
 
     async def all_keys(self, size_max: int) -> dict[str, Genre] | None:
         return await self._read(queries.all_keys, size_max)
@@ -80,8 +96,35 @@ class SqliteStore:
     async def genres(self, ids: Collection[int]) -> dict[int, Genre]:
         return await self._read(queries.genres, ids)
 
-    async def page(self, after_id: int, size_max: int) -> GenrePage:
-        return await self._read(queries.page, after_id, size_max)
+    async def page(
+        self, after_id: int, size_max: int, parent_id: int, *, show_deleted: bool
+    ) -> GenrePage:
+        page = partial(queries.page, show_deleted=show_deleted)
+        return await self._read(page, after_id, size_max, parent_id)
+
+    async def reviews(self, offset: int, size_max: int, *, show_settled: bool) -> list[Review]:
+        listed = partial(settling.reviews, show_settled=show_settled)
+        return await self._read(listed, offset, size_max)
+
+    async def changes_after(
+        self, revision: int, size_max: int
+    ) -> tuple[list[Change], RegistryState]:
+        return await self._read(journal.changes_after, revision, size_max, self._history_kept)
+
+    async def history(self, genre_id: int, before: int, size_max: int) -> list[Change]:
+        return await self._read(journal.history, genre_id, before, size_max)
+
+    async def curated(self) -> Curated:
+        return await self._read(deciding.curated)
+
+    async def search(self, query: str, limit: int) -> list[Genre]:
+        return await self._read(searching.search, query, limit)
+
+    async def unsearchable(self) -> int:
+        return await self._read(searching.behind)
+
+    async def make_searchable(self, changes_max: int) -> None:
+        await self._write(partial(searching.catch_up, changes_max=changes_max))
 
     async def state(self) -> RegistryState:
         return await self._read(queries.state)
@@ -98,6 +141,45 @@ class SqliteStore:
             return grant(connection, claims)
 
         return await self._write(change)
+
+    async def edit(
+        self, edits: Sequence[Edit], knowledge: Knowledge
+    ) -> tuple[list[Edited | RegistryError], Effects]:
+        return await self._write(
+            lambda connection: make_edits(connection, edits, knowledge, self._history_kept)
+        )
+
+    async def rehearse(
+        self, edits: Callable[[dict[int, int]], Iterator[Edit]], knowledge: Knowledge
+    ) -> Imported:
+        return await self._write(
+            lambda connection: rehearse(connection, edits, knowledge, self._history_kept)
+        )
+
+    async def fill(self, wanted: Filling, knowledge: Knowledge) -> Imported:
+        return await self._write(lambda connection: fill(connection, wanted, knowledge))
+
+    async def holds(self) -> int:
+        return await self._read(holds)
+
+    async def export(self, size: int) -> AsyncGenerator[list[Record]]:
+        engine = reading_engine(self._path)
+        loop = asyncio.get_running_loop()
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="exporter") as exporting,
+            ExitStack() as stack,
+        ):
+            stack.callback(engine.dispose)
+            connection = await loop.run_in_executor(exporting, engine.connect)
+            stack.callback(connection.close)
+            given = exported(connection)
+
+            def take() -> list[Record]:
+                with self._noting_failure():
+                    return list(islice(given, size))
+
+            while taken := await loop.run_in_executor(exporting, take):
+                yield taken
 
     async def link(
         self, knowledge: Knowledge, imported: tuple[str, str] | None = None
@@ -144,10 +226,13 @@ class SqliteStore:
 
 
 @asynccontextmanager
-async def open_store(path: Path) -> AsyncIterator[tuple[SqliteStore, list[str]]]:
+async def open_store(
+    path: Path, *, history_kept: int
+) -> AsyncIterator[tuple[SqliteStore, list[str]]]:
     """
     Open the database file *path*, made and migrated as needed, and own it; give the
-    store and what bringing the file up to date changed.
+    store and what bringing the file up to date changed. Changes can be watched from
+    *history_kept* revisions back.
 
     On leaving, readers close first; then the writer moves the WAL into the file.
 
@@ -162,7 +247,7 @@ async def open_store(path: Path) -> AsyncIterator[tuple[SqliteStore, list[str]]]
         writer, migrated = await loop.run_in_executor(writing, open_writer, real_path)
         readers = reading_engine(real_path)
         reading = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        store = SqliteStore(real_path, writer, writing, readers, reading)
+        store = SqliteStore(real_path, writer, writing, readers, reading, history_kept)
         try:
             yield store, migrated
         finally:

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any, cast
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
+from registry_server.vocabulary.curation_refusals import WatcherTooSlow
 from registry_server.vocabulary.refusals import RegistryError, ShuttingDown, StorageFailed
 
 QUIET_S = 0.03
@@ -19,10 +20,18 @@ QUIET_S = 0.03
 KNOCKING_S_MAX = 1.0
 """How long to go on refusing callers that do not heed when to come back."""
 
+TAKES_NOTHING_S = 30.0
+"""How long the reader of a stream may take nothing before it is let go."""
+
 log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Method = Callable[[bytes, Context], Awaitable[bytes | Message]]
+StreamMethod = Callable[[Any, Context], AsyncGenerator[bytes | Message]]
+"""Takes bytes, or, where the caller streams too, an iterator of them."""
+
+LOCAL = "local"
+"""The caller's name where none is needed."""
 
 
 class Door:
@@ -80,13 +89,22 @@ def generic_handler(
     Bytes reach the methods as they came: what is no message is then refused by us, with
     a reason, and a reply that is known already needs no encoding.
     """
-    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-        method.name: grpc.unary_unary_rpc_method_handler(
-            answering(method.name, getattr(servicer, method.name), door)
-        )
+    handlers = {
+        method.name: _handler(method, getattr(servicer, method.name), door)
         for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(
+    method: MethodDescriptor, serve: Any, door: Door
+) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    if not method.server_streaming:
+        return grpc.unary_unary_rpc_method_handler(answering(method.name, serve, door))
+    streamed: Any = streaming(method.name, serve, door)
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(streamed)
+    return grpc.unary_stream_rpc_method_handler(streamed)
 
 
 def answering(
@@ -97,21 +115,76 @@ def answering(
     async def answer(data: bytes, context: Context) -> bytes:
         try:
             door.enter()
-            reply = await method(data, context)
-            return reply if isinstance(reply, bytes) else reply.SerializeToString()
-        except RegistryError as refusal:
-            if isinstance(refusal, StorageFailed):
-                log.error("storage failed", extra={"method": name}, exc_info=refusal)
-            status = status_of(refusal)
-            metadata = pushback_of(refusal)
-        except Exception:
-            defect_id, status = status_of_defect()
-            metadata = ()
-            log.exception("defect", extra={"method": name, "defect_id": defect_id})
+            return _encoded(await method(data, context))
+        except Exception as failure:
+            refusal = failure
         finally:
             door.leave()
-        rich = rpc_status.to_status(status)
-        await context.abort(rich.code, rich.details, (*rich.trailing_metadata, *metadata))
+        await _refuse(name, refusal, context)
         raise AssertionError("abort always raises")
 
     return answer
+
+
+def streaming(
+    name: str, method: StreamMethod, door: Door
+) -> Callable[[Any, Context], Awaitable[None]]:
+    """As `answering`, for a *method* that streams; who takes nothing for long is let go."""
+
+    async def stream(asked: Any, context: Context) -> None:
+        try:
+            door.enter()
+            async with aclosing(method(asked, context)) as replies:
+                async for reply in replies:
+                    await _send(context, _encoded(reply))
+            return
+        except grpc.aio.InternalError:
+            # So grpc.aio says that nobody is there any more to write to.
+            return
+        except Exception as failure:
+            refusal = failure
+        finally:
+            door.leave()
+        await _refuse(name, refusal, context)
+
+    return stream
+
+
+async def _send(context: Context, reply: bytes) -> None:
+    try:
+        await asyncio.wait_for(context.write(reply), TAKES_NOTHING_S)
+    except TimeoutError:
+        raise WatcherTooSlow(TAKES_NOTHING_S) from None
+
+
+def _encoded(reply: bytes | Message) -> bytes:
+    return reply if isinstance(reply, bytes) else reply.SerializeToString()
+
+
+async def _refuse(name: str, failure: Exception, context: Context) -> None:
+    """End the call with the status that stands for *failure*."""
+    metadata: tuple[tuple[str, str], ...] = ()
+    if isinstance(failure, RegistryError):
+        if isinstance(failure, StorageFailed):
+            log.error("storage failed", extra={"method": name}, exc_info=failure)
+        status = status_of(failure)
+        metadata = pushback_of(failure)
+    else:
+        defect_id, status = status_of_defect()
+        log.error("defect", extra={"method": name, "defect_id": defect_id}, exc_info=failure)
+    rich = rpc_status.to_status(status)
+    await context.abort(rich.code, rich.details, (*rich.trailing_metadata, *metadata))
+
+
+def caller_of(_context: Context) -> str:
+    """Return the caller's name, for the journal."""
+    return LOCAL
+
+
+def deadline_s_of(context: Context) -> float:
+    """Return the call's deadline on the event loop's clock; far away if it has none."""
+    # None without a deadline, whatever its declared type says.
+    remaining_s = cast("float | None", context.time_remaining())
+    if remaining_s is None:
+        return float("inf")
+    return asyncio.get_running_loop().time() + remaining_s

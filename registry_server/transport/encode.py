@@ -6,6 +6,8 @@ the wire: a batch's reply is the replies to its names, one after the other.
 Source: https://protobuf.dev/programming-guides/encoding/, "Last One Wins".
 """
 
+from collections.abc import Sequence
+
 from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -19,18 +21,24 @@ from registry_server.outcomes import (
     ResolvedTags,
 )
 from registry_server.transport.status import status_of
-from registry_server.vocabulary.genre import Genre
-from registry_server.vocabulary.refusals import GenreNotFound, InvalidName
+from registry_server.vocabulary.genre import Genre, State
+from registry_server.vocabulary.refusals import GenreNotFound, RegistryError
+
+STATES: dict[State, pb.GenreState.ValueType] = {
+    State.ACTIVE: pb.GENRE_STATE_ACTIVE,
+    State.DELETED: pb.GENRE_STATE_DELETED,
+}
 
 
 def genre_message(genre: Genre) -> pb.Genre:
-    created = _timestamp(genre.create_time_us)
+    created = timestamp(genre.create_time_us)
     is_as_created = genre.update_time_us == genre.create_time_us
     message = pb.Genre(
         id=genre.id,
         name=genre.name,
+        state=STATES[genre.state],
         create_time=created,
-        update_time=created if is_as_created else _timestamp(genre.update_time_us),
+        update_time=created if is_as_created else timestamp(genre.update_time_us),
         revision=genre.revision,
     )
     # Most new names have none of these, and asking costs less than setting.
@@ -40,6 +48,8 @@ def genre_message(genre: Genre) -> pb.Genre:
         message.parent_ids.extend(genre.parent_ids)
     if genre.external_ids:
         message.external_ids.update(genre.external_ids)
+    if genre.description:
+        message.description = genre.description
     return message
 
 
@@ -57,13 +67,13 @@ def resolution(resolved: Resolution) -> bytes:
     return single(resolved.known)
 
 
-def batch(outcomes: list[Resolution | InvalidName]) -> bytes:
+def batch(outcomes: list[Resolution | RegistryError]) -> bytes:
     """Return the encoded answer to `BatchGetOrCreate`."""
     return b"".join([_batched(at, outcome) for at, outcome in enumerate(outcomes)])
 
 
-def _batched(at: int, outcome: Resolution | InvalidName) -> bytes:
-    if isinstance(outcome, InvalidName):
+def _batched(at: int, outcome: Resolution | RegistryError) -> bytes:
+    if isinstance(outcome, RegistryError):
         error = status_of(outcome, field=f"names[{at}]")
         return _one_result(pb.BatchGetOrCreateResponse.Result(error=error))
     known = outcome.known
@@ -138,14 +148,15 @@ def _explained_step(step: ExplainedStep) -> pb.ExplainSpellingResponse.Step:
         )
     assert step.part is not None
     genre = step.part.resolution.known.genre
+    is_blocked = not genre.is_active
     return pb.ExplainSpellingResponse.Step(
         rule="IDENTITY",
         text=step.part.spelling.text,
-        parts=[genre.name],
+        parts=[] if is_blocked else [genre.name],
         note=step.note,
         key=step.key,
         packs=[step.part.meaning.origin.pack] if step.part.meaning else [],
-        genre=_genre_or_would_be(genre),
+        genre=None if is_blocked and not genre.id else _genre_or_would_be(genre),
     )
 
 
@@ -159,15 +170,20 @@ def pack_import(imported: PackImport) -> pb.ImportPackResponse:
     )
 
 
-def found_genres(outcomes: list[Genre | GenreNotFound]) -> pb.BatchGetGenresResponse:
+def found_genre(asked_id: int, genre: Genre) -> pb.GetGenreResponse:
+    redirected_from_id = asked_id if asked_id != genre.id else 0
+    return pb.GetGenreResponse(genre=genre_message(genre), redirected_from_id=redirected_from_id)
+
+
+def found_genres(
+    ids: Sequence[int], outcomes: list[Genre | GenreNotFound]
+) -> pb.BatchGetGenresResponse:
     return pb.BatchGetGenresResponse(
         results=[
             pb.BatchGetGenresResponse.Result(error=status_of(outcome))
             if isinstance(outcome, GenreNotFound)
-            else pb.BatchGetGenresResponse.Result(
-                found=pb.GetGenreResponse(genre=genre_message(outcome))
-            )
-            for outcome in outcomes
+            else pb.BatchGetGenresResponse.Result(found=found_genre(asked_id, outcome))
+            for asked_id, outcome in zip(ids, outcomes, strict=True)
         ]
     )
 
@@ -185,6 +201,7 @@ def _get_or_create(genre: Genre, *, created: bool) -> pb.GetOrCreateResponse:
     return pb.GetOrCreateResponse(genre=genre_message(genre), created=created)
 
 
-def _timestamp(time_us: int) -> Timestamp:
+def timestamp(time_us: int) -> Timestamp:
+    """Return a moment, given in microseconds since 1970."""
     seconds, microseconds = divmod(time_us, 1_000_000)
     return Timestamp(seconds=seconds, nanos=microseconds * 1000)

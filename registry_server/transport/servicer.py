@@ -1,16 +1,19 @@
-"""The services of the contract: one method an RPC, bytes in, bytes out."""
+"""The service `GenreRegistry`: one method an RPC, bytes in, bytes out."""
 
-import asyncio
-from typing import Any, cast
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
 
 import grpc
 from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.message import DecodeError, Message
 
+from registry_server.change_feed import ChangeFeed
 from registry_server.hot_cache import Recent
 from registry_server.registry import Registry
 from registry_server.tag_resolver import HOT_TAG_SETS_MAX, TagResolver, TagSet
-from registry_server.transport import encode
+from registry_server.transport import encode, encode_curation
+from registry_server.transport.calls import caller_of, deadline_s_of
 from registry_server.transport.decode import decode, envelope_of, strings_of
 from registry_server.vocabulary.identity import has_surrogates
 from registry_server.vocabulary.refusals import TextNotUtf8
@@ -18,7 +21,6 @@ from registry_server.vocabulary.refusals import TextNotUtf8
 Context = grpc.aio.ServicerContext[Any, Any]
 
 REGISTRY_SERVICE = pb.DESCRIPTOR.services_by_name["GenreRegistry"]
-OPERATIONS_SERVICE = pb.DESCRIPTOR.services_by_name["GenreOperations"]
 
 _ID3 = frozenset({pb.TAG_CONTAINER_ID3V1, pb.TAG_CONTAINER_ID3V23, pb.TAG_CONTAINER_ID3V24})
 """The containers in which numbers stand for names."""
@@ -30,9 +32,10 @@ _Envelope = envelope_of(pb.ResolveTagsRequest, "tag_sets")
 class GenreRegistryServicer:
     """Decodes, asks the registry, encodes. Refusals pass through to `calls.answering`."""
 
-    def __init__(self, registry: Registry, resolver: TagResolver) -> None:
+    def __init__(self, registry: Registry, resolver: TagResolver, feed: ChangeFeed) -> None:
         self._registry = registry
         self._resolver = resolver
+        self._feed = feed
         self._seen = Recent[bytes, TagSet](HOT_TAG_SETS_MAX)
 
     async def GetOrCreate(self, data: bytes, context: Context) -> bytes:
@@ -41,14 +44,17 @@ class GenreRegistryServicer:
         if known is not None:
             return encode.single(known)
         resolution = await self._registry.get_or_create(
-            request.name, request.request_id, deadline_s=_deadline_s(context)
+            request.name,
+            request.request_id,
+            deadline_s=deadline_s_of(context),
+            who=caller_of(context),
         )
         return encode.resolution(resolution)
 
     async def BatchGetOrCreate(self, data: bytes, context: Context) -> bytes:
         names, request_id = _names_and_request_id(data)
         outcomes = await self._registry.get_or_create_all(
-            names, request_id, deadline_s=_deadline_s(context)
+            names, request_id, deadline_s=deadline_s_of(context), who=caller_of(context)
         )
         return encode.batch(outcomes)
 
@@ -57,8 +63,9 @@ class GenreRegistryServicer:
         results = await self._resolver.resolve(
             tag_sets,
             request.request_id,
-            deadline_s=_deadline_s(context),
+            deadline_s=deadline_s_of(context),
             validate_only=request.validate_only,
+            who=caller_of(context),
         )
         return encode.resolved_tags(results)
 
@@ -83,49 +90,46 @@ class GenreRegistryServicer:
         request = decode(pb.ExplainSpellingRequest, data)
         tag_set = TagSet((request.value,), request.container in _ID3)
         return encode.explained(
-            await self._resolver.explain(tag_set, deadline_s=_deadline_s(context))
+            await self._resolver.explain(tag_set, deadline_s=deadline_s_of(context))
         )
 
     async def GetGenre(self, data: bytes, _context: Context) -> Message:
         request = decode(pb.GetGenreRequest, data)
         genre = await self._registry.genre(request.id)
-        return pb.GetGenreResponse(genre=encode.genre_message(genre))
+        return encode.found_genre(request.id, genre)
 
     async def BatchGetGenres(self, data: bytes, _context: Context) -> Message:
         request = decode(pb.BatchGetGenresRequest, data)
-        return encode.found_genres(await self._registry.genres(list(request.ids)))
+        return encode.found_genres(request.ids, await self._registry.genres(list(request.ids)))
 
     async def LookupGenre(self, data: bytes, context: Context) -> Message:
         request = decode(pb.LookupGenreRequest, data)
-        genre = await self._registry.lookup(request.name, deadline_s=_deadline_s(context))
+        genre = await self._registry.lookup(request.name, deadline_s=deadline_s_of(context))
         return pb.LookupGenreResponse(genre=encode.genre_message(genre))
 
     async def ListGenres(self, data: bytes, _context: Context) -> Message:
         request = decode(pb.ListGenresRequest, data)
-        return encode.listing(await self._registry.listing(request.page_size, request.page_token))
-
-
-class GenreOperationsServicer:
-    """As `GenreRegistryServicer`, for operators."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    async def ImportPack(self, data: bytes, context: Context) -> Message:
-        request = decode(pb.ImportPackRequest, data)
-        imported = await self._registry.import_pack(
-            request.pack, list(request.documents), deadline_s=_deadline_s(context)
+        page = await self._registry.listing(
+            request.page_size,
+            request.page_token,
+            parent_id=request.parent_id,
+            show_deleted=request.show_deleted,
         )
-        return encode.pack_import(imported)
+        return encode.listing(page)
 
+    async def SearchGenres(self, data: bytes, context: Context) -> Message:
+        request = decode(pb.SearchGenresRequest, data)
+        found = await self._registry.search(
+            request.query, request.limit, deadline_s=deadline_s_of(context)
+        )
+        return pb.SearchGenresResponse(genres=map(encode.genre_message, found))
 
-def _deadline_s(context: Context) -> float:
-    """Return the call's deadline on the event loop's clock; far away if it has none."""
-    # None without a deadline, whatever its declared type says.
-    remaining_s = cast("float | None", context.time_remaining())
-    if remaining_s is None:
-        return float("inf")
-    return asyncio.get_running_loop().time() + remaining_s
+    async def WatchGenres(self, data: bytes, _context: Context) -> AsyncGenerator[bytes]:
+        request = decode(pb.WatchGenresRequest, data)
+        watch = self._feed.watch(request.start_revision, request.incarnation)
+        async with aclosing(watch) as items:
+            async for item in items:
+                yield encode_curation.watched(item)
 
 
 def _names_and_request_id(data: bytes) -> tuple[list[str], str]:

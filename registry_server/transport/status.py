@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from registry_server.vocabulary import refusals
+from registry_server.vocabulary import curation_refusals, refusals
 from registry_server.vocabulary.refusals import InvalidRequest, RegistryError, TryLater
 
 DOMAIN = "genre-registry"
@@ -27,6 +27,26 @@ STATUS_FOR: dict[type[RegistryError], StatusCode] = {
     refusals.PackInvalid: StatusCode.INVALID_ARGUMENT,
     refusals.MessageMalformed: StatusCode.INVALID_ARGUMENT,
     refusals.GenreNotFound: StatusCode.NOT_FOUND,
+    curation_refusals.UpdateMaskInvalid: StatusCode.INVALID_ARGUMENT,
+    curation_refusals.DescriptionTooLong: StatusCode.INVALID_ARGUMENT,
+    curation_refusals.ExternalIdInvalid: StatusCode.INVALID_ARGUMENT,
+    curation_refusals.NothingToMerge: StatusCode.INVALID_ARGUMENT,
+    curation_refusals.SettlementMissing: StatusCode.INVALID_ARGUMENT,
+    curation_refusals.RevisionNegative: StatusCode.INVALID_ARGUMENT,
+    curation_refusals.RecordInvalid: StatusCode.INVALID_ARGUMENT,
+    curation_refusals.SpellingNotFound: StatusCode.NOT_FOUND,
+    curation_refusals.SpellingBlocked: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.SpellingTaken: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.SpellingIsName: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.ExternalIdTaken: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.ParentCycle: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.GenreMerged: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.GenreDeleted: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.GenreNotMerged: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.RegistryNotEmpty: StatusCode.FAILED_PRECONDITION,
+    curation_refusals.RevisionMismatch: StatusCode.ABORTED,
+    curation_refusals.HistoryTrimmed: StatusCode.OUT_OF_RANGE,
+    curation_refusals.WatcherTooSlow: StatusCode.UNAVAILABLE,
     refusals.Overloaded: StatusCode.UNAVAILABLE,
     refusals.ShuttingDown: StatusCode.UNAVAILABLE,
     refusals.DeadlinePassed: StatusCode.DEADLINE_EXCEEDED,

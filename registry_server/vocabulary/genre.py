@@ -1,9 +1,19 @@
 """The values that travel between the rooms."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Knowledge, Reference
+
+
+class State(Enum):
+    """What has become of a genre."""
+
+    ACTIVE = "active"
+    DELETED = "deleted"
+    BLOCKED = "blocked"
+    """No genre at all, but what a blocked spelling reaches: it names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +24,8 @@ class Genre:
     `request_id` names the logical request that created it ("" for none); it
     stays within the server. Times are microseconds since 1970, UTC. `aliases` are in
     the order of their keys, `parent_ids` ascend, `external_ids` are pairs of whose
-    and which, sorted. An id of 0 is that of a genre that would be created.
+    and which, sorted. An id of 0 is that of a genre that would be created, or of what a
+    blocked spelling reaches.
     """
 
     id: int
@@ -26,6 +37,17 @@ class Genre:
     aliases: tuple[str, ...] = ()
     parent_ids: tuple[int, ...] = ()
     external_ids: tuple[tuple[str, str], ...] = ()
+    state: State = State.ACTIVE
+    description: str = ""
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is State.ACTIVE
+
+    @classmethod
+    def blocked(cls, spelling: str) -> "Genre":
+        """Return what the blocked *spelling* reaches."""
+        return cls(0, spelling, 0, 0, 0, "", state=State.BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +56,17 @@ class Claim:
     A caller's wish that *spelling* reach a genre, whichever is first to make it.
 
     `reference` is what `knowledge` says of that genre: the spelling reaches what the key of
-    the reference reaches, and a new genre takes its synonyms, ids and parents.
+    the reference reaches, and a new genre takes its synonyms, ids and parents. `who` is the
+    caller's name, for the journal. `genre_id` is the id that a new genre is to have; 0 for
+    the next.
     """
 
     spelling: Spelling
     request_id: str
     reference: Reference | None = None
     knowledge: Knowledge | None = None
+    who: str = ""
+    genre_id: int = 0
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -193,6 +193,17 @@ def loose_key(fold: str) -> str:
     return unicodedata.normalize("NFC", letters) + kept if letters else ""
 
 
+def bare(text: str) -> str:
+    """
+    Return *text* as people type it who search: its fold key without accents. Line breaks
+    are spaces.
+    """
+    fold = fold_key(strict_key(text))
+    if fold.isascii():
+        return fold
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", fold).translate(_BARE))
+
+
 def _is_punctuation(character: str) -> bool:
     return unicodedata.category(character).startswith("P")
 

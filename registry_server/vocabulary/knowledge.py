@@ -6,15 +6,17 @@ decides which spellings mean the same genre, what a part of a compound is, and w
 genre is called, linked to and a kind of.
 """
 
+import copy
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from registry_server.vocabulary.identity import Spelling, loose_key
+from registry_server.vocabulary.curated import Curated
+from registry_server.vocabulary.identity import Spelling, loose_key, pinned_key
 
 
 class PackEntry(NamedTuple):
@@ -144,6 +146,8 @@ class Knowledge:
         numbers: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self.packs = tuple(packs)
+        self.curated = Curated()
+        """What curators decided, which comes before what the packs say."""
         self.placeholders = frozenset(Spelling.of(text).fold for text in placeholders)
         self.numbers = numbers
         self.digest = " ".join(f"{pack.name}={pack.digest}" for pack in packs)
@@ -159,15 +163,41 @@ class Knowledge:
         """Every genre that a pack knows, by the fold key of its name."""
         self._by_key = joined.by_key
         self._by_loose = joined.by_loose()
-        self.openings = frozenset(
+        self._openings = frozenset(
             key[: found.start()].strip()
             for key in (*self._by_key, *self.placeholders)
             if (found := _BETWEEN_SEGMENTS.search(key))
         )
         """What stands before the first comma or slash of those known genres that have one."""
 
+    def renewed(self, curated: Curated | None = None) -> Self:
+        """
+        Return the same packs with what curators decided by now, as another knowledge: what
+        was remembered by the old one is void.
+        """
+        renewed = copy.copy(self)
+        renewed.curated = self.curated if curated is None else curated
+        return renewed
+
+    def spelling(self, text: str) -> Spelling:
+        """
+        Return the spelling that *text* is; one that is pinned apart has a key of its own.
+
+        Raises:
+            InvalidName: it can be no genre's name.
+        """
+        return self.pinned(Spelling.of(text))
+
+    def pinned(self, spelling: Spelling) -> Spelling:
+        """Return *spelling* with the key that it has by now."""
+        if spelling.strict not in self.curated.pinned:
+            return spelling
+        return Spelling(spelling.text, spelling.strict, pinned_key(spelling.strict))
+
     def meaning(self, spelling: Spelling) -> Meaning | None:
         """Return what *spelling* means to the packs, by fold or by loose key."""
+        if self.curated.detached(spelling.fold):
+            return None
         known = self._by_key.get(spelling.fold)
         if known is not None:
             return known
@@ -175,8 +205,12 @@ class Knowledge:
         return None if known is None or self._joins_known_parts(spelling.fold) else known
 
     def knows_whole(self, fold: str) -> bool:
-        """Whether this very fold key is a genre's to the packs, or a placeholder's."""
-        return fold in self._by_key or fold in self.placeholders
+        """Whether this very key is a genre's to the packs or a curator, or a placeholder's."""
+        return fold in self._by_key or fold in self.placeholders or self.curated.knows(fold)
+
+    def opens(self, fold: str) -> bool:
+        """Whether a known genre with a comma or a slash begins with this key."""
+        return fold in self._openings or fold in self.curated.openings
 
     def _joins_known_parts(self, fold: str) -> bool:
         """Whether a text is a compound: "Folk/Rock" is not "Folk Rock", but "Hip/Hop" "Hip Hop"."""

@@ -112,12 +112,12 @@ class NameWithoutKey(InvalidName):
 class BatchTooLarge(InvalidRequest):
     reason = "BATCH_TOO_LARGE"
 
-    def __init__(self, size: int, *, field: str) -> None:
+    def __init__(self, size: int, *, field: str, size_max: int = BATCH_SIZE_MAX) -> None:
         super().__init__(
-            f"The request has {size} {field}; {BATCH_SIZE_MAX} are allowed. Send several requests.",
+            f"The request has {size} {field}; {size_max} are allowed. Send several requests.",
             field=field,
             size=str(size),
-            size_max=str(BATCH_SIZE_MAX),
+            size_max=str(size_max),
         )
 
 
@@ -134,8 +134,8 @@ class RequestIdTooLong(InvalidRequest):
 class PageSizeNegative(InvalidRequest):
     reason = "PAGE_SIZE_NEGATIVE"
 
-    def __init__(self) -> None:
-        super().__init__("The page size is negative.", field="page_size")
+    def __init__(self, field: str = "page_size") -> None:
+        super().__init__(f"The {field.replace('_', ' ')} is negative.", field=field)
 
 
 class PageTokenInvalid(InvalidRequest):
@@ -143,7 +143,8 @@ class PageTokenInvalid(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__(
-            "The page token is not one that this registry gave; list from the first page.",
+            "The page token is not one that this registry gave for this listing; list from the "
+            "first page.",
             field="page_token",
         )
 
@@ -218,7 +219,9 @@ class StorageFull(RegistryError):
     reason = "STORAGE_FULL"
 
     def __init__(self) -> None:
-        super().__init__("The disk is full: known genres are still answered, new ones are not.")
+        super().__init__(
+            "The disk is full: what is known is still answered, nothing new is written."
+        )
 
 
 class StorageFailed(TryLater):

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from registry_server.vocabulary.id3 import decode
 from registry_server.vocabulary.identity import Spelling, trimmed
-from registry_server.vocabulary.knowledge import Kind, Knowledge, Meaning
+from registry_server.vocabulary.knowledge import Kind, Knowledge
 from registry_server.vocabulary.raw_text import (
     head_and_tail,
     on_one_line,
@@ -87,6 +87,8 @@ _SPACED_SLASH = re.compile(rf"(?<=\s)[{_SLASHES}](?=\s)")
 _SLASH = re.compile(f"[{_SLASHES}]")
 _LEADING_AND = re.compile(r"(?:&|\+|(?:and|et|und|y)\b)\s*", re.IGNORECASE)
 _INNER_AND = re.compile(r"\s(?:&|\+|and|et|und|y|'?n'?)\s|(?<=\S)[&+](?=\S)", re.IGNORECASE)
+CURATOR = "curator"
+"""Who knows what no pack does, among the packs of a step."""
 _RUN_MAX = 4
 """Most segments that one known genre spans, as "Folk, World, & Country" does."""
 
@@ -249,6 +251,10 @@ class _Splitting:
         """
         if len(segments.spans) < 2 or (spelling := self._spelling(text)) is None:
             return False
+        if self._knowledge.curated.knows(spelling.fold):
+            self._step(Rule.KNOWN, text, [text], "known as a whole", [CURATOR])
+            self._part(text, Rule.KNOWN)
+            return True
         known = self._knowledge.meaning(spelling)
         if known is None or (known.key != spelling.fold and not all(map(says_something, segments))):
             return False
@@ -298,24 +304,27 @@ class _Splitting:
 
     def _opens_compound(self, text: str) -> bool:
         spelling = self._spelling(text)
-        return spelling is not None and spelling.fold in self._knowledge.openings
+        return spelling is not None and self._knowledge.opens(spelling.fold)
 
     def _is_enumeration(self, texts: list[str]) -> bool:
         """Whether *texts* end as "B, and C" or "B & C" do, with a tail that is not known."""
         tail = texts[-1]
         if _LEADING_AND.match(tail):
             return True
-        return _INNER_AND.search(tail) is not None and self._meaning(tail) is None
+        return _INNER_AND.search(tail) is not None and not self._is_known(tail)
 
-    def _meaning(self, text: str) -> Meaning | None:
+    def _is_known(self, text: str) -> bool:
         spelling = self._spelling(text)
-        return self._knowledge.meaning(spelling) if spelling else None
+        return spelling is not None and (
+            self._knowledge.curated.knows(spelling.fold)
+            or self._knowledge.meaning(spelling) is not None
+        )
 
     def _spelling(self, text: str) -> Spelling | None:
         """Return the spelling that *text* is, asked for on several steps; None if it is none."""
         if text not in self._spellings:
             try:
-                self._spellings[text] = Spelling.of(on_one_line(text))
+                self._spellings[text] = self._knowledge.spelling(on_one_line(text))
             except InvalidName:
                 self._spellings[text] = None
         return self._spellings[text]
@@ -331,6 +340,8 @@ class _Splitting:
             return ["placeholders"]
         if decode(text, self._knowledge.numbers, is_id3=self._is_id3).references:
             return ["id3v1"]
+        if self._knowledge.curated.knows(spelling.fold):
+            return [CURATOR]
         meaning = self._knowledge.meaning(spelling)
         if meaning is None:
             return []
@@ -352,9 +363,12 @@ class _Splitting:
         if not text:
             return None
         try:
-            spelling = Spelling.of(on_one_line(text))
+            spelling = self._knowledge.spelling(on_one_line(text))
         except InvalidName as refusal:
             self._drop(text, refusal.reason)
+            return None
+        if names := self._knowledge.curated.names(spelling.fold):
+            self._expand(spelling, names)
             return None
         if not says_something(spelling.text):
             self._drop(text, NO_WORD)
@@ -364,6 +378,13 @@ class _Splitting:
             return None
         self.parts.setdefault(spelling.fold, Part(spelling, rule))
         return spelling
+
+    def _expand(self, compound: Spelling, names: Sequence[str]) -> None:
+        """Take what a curator said that *compound* means."""
+        self._step(Rule.WHOLE, compound.text, names, "a curator expanded it", [CURATOR])
+        for name in names:
+            spelling = self._knowledge.spelling(name)
+            self.parts.setdefault(spelling.fold, Part(spelling, Rule.WHOLE))
 
     def _too_many(self, text: str) -> None:
         if not self._overflowed:

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from worker_client._near import near_pairs
 from worker_client._values import DroppedPart, ResolvedGenre, ResolvedTags, ReviewPart
-from worker_client.scan.near import near_pairs
 
 
 @dataclass(slots=True, eq=False)

@@ -16,6 +16,7 @@ empty string is left out.
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -31,6 +32,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _GenreState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GenreStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GenreState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GENRE_STATE_UNSPECIFIED: _GenreState.ValueType  # 0
+    """Not said. The registry always says it."""
+    GENRE_STATE_ACTIVE: _GenreState.ValueType  # 1
+    """In use."""
+    GENRE_STATE_DELETED: _GenreState.ValueType  # 2
+    """Taken out of use by a curator; its spellings are blocked."""
+
+class GenreState(_GenreState, metaclass=_GenreStateEnumTypeWrapper):
+    """What has become of a genre."""
+
+GENRE_STATE_UNSPECIFIED: GenreState.ValueType  # 0
+"""Not said. The registry always says it."""
+GENRE_STATE_ACTIVE: GenreState.ValueType  # 1
+"""In use."""
+GENRE_STATE_DELETED: GenreState.ValueType  # 2
+"""Taken out of use by a curator; its spellings are blocked."""
+Global___GenreState: _TypeAlias = GenreState  # noqa: Y015
 
 class _TagContainer:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -78,6 +103,78 @@ TAG_CONTAINER_ASF: TagContainer.ValueType  # 7
 """ASF, in Windows Media Audio."""
 Global___TagContainer: _TypeAlias = TagContainer  # noqa: Y015
 
+class _ChangeType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_TYPE_UNSPECIFIED: _ChangeType.ValueType  # 0
+    """None: a heartbeat."""
+    CHANGE_TYPE_CREATED: _ChangeType.ValueType  # 1
+    """The genre was created."""
+    CHANGE_TYPE_LINKED: _ChangeType.ValueType  # 2
+    """The genre gained what the reference packs know: an id, an alias, a parent."""
+    CHANGE_TYPE_UPDATED: _ChangeType.ValueType  # 3
+    """Its name, description, parents or ids elsewhere changed, or its aliases by
+    what happened to another genre.
+    """
+    CHANGE_TYPE_ALIAS_ADDED: _ChangeType.ValueType  # 4
+    """It gained an alias."""
+    CHANGE_TYPE_ALIAS_REMOVED: _ChangeType.ValueType  # 5
+    """It lost an alias."""
+    CHANGE_TYPE_MERGED: _ChangeType.ValueType  # 6
+    """`source_id` was merged into it, and whatever had been merged into that."""
+    CHANGE_TYPE_UNMERGED: _ChangeType.ValueType  # 7
+    """It is a genre of its own again; `source_id` had survived it."""
+    CHANGE_TYPE_DELETED: _ChangeType.ValueType  # 8
+    """It was deleted."""
+    CHANGE_TYPE_UNDELETED: _ChangeType.ValueType  # 9
+    """It was brought back."""
+    CHANGE_TYPE_SPELLING_BLOCKED: _ChangeType.ValueType  # 10
+    """`spelling` names no genre any more; the genre is set if it lost an alias."""
+    CHANGE_TYPE_SPELLING_UNBLOCKED: _ChangeType.ValueType  # 11
+    """`spelling` is free again."""
+    CHANGE_TYPE_SPELLING_DISTINGUISHED: _ChangeType.ValueType  # 12
+    """`spelling` was pinned to it, apart from those that share its key."""
+    CHANGE_TYPE_REVIEW_SETTLED: _ChangeType.ValueType  # 13
+    """A curator decided on the compound `spelling`."""
+
+class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
+    """What a change did."""
+
+CHANGE_TYPE_UNSPECIFIED: ChangeType.ValueType  # 0
+"""None: a heartbeat."""
+CHANGE_TYPE_CREATED: ChangeType.ValueType  # 1
+"""The genre was created."""
+CHANGE_TYPE_LINKED: ChangeType.ValueType  # 2
+"""The genre gained what the reference packs know: an id, an alias, a parent."""
+CHANGE_TYPE_UPDATED: ChangeType.ValueType  # 3
+"""Its name, description, parents or ids elsewhere changed, or its aliases by
+what happened to another genre.
+"""
+CHANGE_TYPE_ALIAS_ADDED: ChangeType.ValueType  # 4
+"""It gained an alias."""
+CHANGE_TYPE_ALIAS_REMOVED: ChangeType.ValueType  # 5
+"""It lost an alias."""
+CHANGE_TYPE_MERGED: ChangeType.ValueType  # 6
+"""`source_id` was merged into it, and whatever had been merged into that."""
+CHANGE_TYPE_UNMERGED: ChangeType.ValueType  # 7
+"""It is a genre of its own again; `source_id` had survived it."""
+CHANGE_TYPE_DELETED: ChangeType.ValueType  # 8
+"""It was deleted."""
+CHANGE_TYPE_UNDELETED: ChangeType.ValueType  # 9
+"""It was brought back."""
+CHANGE_TYPE_SPELLING_BLOCKED: ChangeType.ValueType  # 10
+"""`spelling` names no genre any more; the genre is set if it lost an alias."""
+CHANGE_TYPE_SPELLING_UNBLOCKED: ChangeType.ValueType  # 11
+"""`spelling` is free again."""
+CHANGE_TYPE_SPELLING_DISTINGUISHED: ChangeType.ValueType  # 12
+"""`spelling` was pinned to it, apart from those that share its key."""
+CHANGE_TYPE_REVIEW_SETTLED: ChangeType.ValueType  # 13
+"""A curator decided on the compound `spelling`."""
+Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
+
 @_typing.final
 class Genre(_message.Message):
     """A genre, as of its last change."""
@@ -106,9 +203,11 @@ class Genre(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     ALIASES_FIELD_NUMBER: _builtins.int
     PARENT_IDS_FIELD_NUMBER: _builtins.int
     EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
@@ -118,6 +217,10 @@ class Genre(_message.Message):
     """The name people see: the first spelling that was seen, or the preferred name
     of the reference pack that knows that spelling as a mere variant.
     """
+    state: Global___GenreState.ValueType
+    """Whether it is in use."""
+    description: _builtins.str
+    """A curator's words about it, at most 2000 characters."""
     revision: _builtins.int
     """The registry's revision that its last change made."""
     @_builtins.property
@@ -132,7 +235,9 @@ class Genre(_message.Message):
 
     @_builtins.property
     def external_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Its ids elsewhere: "musicbrainz"."""
+        """Its ids elsewhere, by whose they are: "musicbrainz", "discogs", "lastfm",
+        "spotify", "wikidata". No id belongs to two genres.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -147,16 +252,18 @@ class Genre(_message.Message):
         *,
         id: _builtins.int = ...,
         name: _builtins.str = ...,
+        state: Global___GenreState.ValueType = ...,
         aliases: _abc.Iterable[_builtins.str] | None = ...,
         parent_ids: _abc.Iterable[_builtins.int] | None = ...,
         external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        description: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "external_ids", b"external_ids", "id", b"id", "name", b"name", "parent_ids", b"parent_ids", "revision", b"revision", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "create_time", b"create_time", "description", b"description", "external_ids", b"external_ids", "id", b"id", "name", b"name", "parent_ids", b"parent_ids", "revision", b"revision", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -438,7 +545,7 @@ class ResolveTagsResponse(_message.Message):
         text: _builtins.str
         """The part, cut at 200 characters."""
         reason: _builtins.str
-        """Why: NAME_TOO_LONG and the like; PLACEHOLDER ("Unknown"); NO_WORD (nothing
+        """Why: SPELLING_BLOCKED; NAME_TOO_LONG and the like; PLACEHOLDER ("Unknown"); NO_WORD (nothing
         but punctuation); ID3_NUMBER_UNNAMED; TOO_MANY_PARTS for what follows the
         hundredth part of a tag.
         """
@@ -561,6 +668,9 @@ class GetGenreResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GENRE_FIELD_NUMBER: _builtins.int
+    REDIRECTED_FROM_ID_FIELD_NUMBER: _builtins.int
+    redirected_from_id: _builtins.int
+    """The id that was asked for, if it was merged into this genre; else 0."""
     @_builtins.property
     def genre(self) -> Global___Genre:
         """The genre."""
@@ -569,10 +679,11 @@ class GetGenreResponse(_message.Message):
         self,
         *,
         genre: Global___Genre | None = ...,
+        redirected_from_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre", "redirected_from_id", b"redirected_from_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -710,19 +821,27 @@ class ListGenresRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Most genres to answer with; 0 means 100, more than 1000 means 1000."""
     page_token: _builtins.str
     """Empty for the first page, then the last answer's `next_page_token`."""
+    parent_id: _builtins.int
+    """Only genres that are a kind of this one, directly; 0 for all."""
+    show_deleted: _builtins.bool
+    """Deleted genres too."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        parent_id: _builtins.int = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -942,3 +1061,1658 @@ class ImportPackResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportPackResponse: _TypeAlias = ImportPackResponse  # noqa: Y015
+
+@_typing.final
+class SearchGenresRequest(_message.Message):
+    """What to search for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    query: _builtins.str
+    """A name or a part of one, at most 200 characters."""
+    limit: _builtins.int
+    """Most genres to answer with; 0 means 20, more than 100 means 100."""
+    def __init__(
+        self,
+        *,
+        query: _builtins.str = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchGenresRequest: _TypeAlias = SearchGenresRequest  # noqa: Y015
+
+@_typing.final
+class SearchGenresResponse(_message.Message):
+    """What a search found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genres(self) -> _containers.RepeatedCompositeFieldContainer[Global___Genre]:
+        """The best first."""
+
+    def __init__(
+        self,
+        *,
+        genres: _abc.Iterable[Global___Genre] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchGenresResponse: _TypeAlias = SearchGenresResponse  # noqa: Y015
+
+@_typing.final
+class WatchGenresRequest(_message.Message):
+    """Where to watch from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_REVISION_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    start_revision: _builtins.int
+    """The last revision that is known already; 0 from the beginning."""
+    incarnation: _builtins.str
+    """The incarnation that the revision is of; empty for whichever."""
+    def __init__(
+        self,
+        *,
+        start_revision: _builtins.int = ...,
+        incarnation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "start_revision", b"start_revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchGenresRequest: _TypeAlias = WatchGenresRequest  # noqa: Y015
+
+@_typing.final
+class WatchGenresResponse(_message.Message):
+    """A change, or a heartbeat."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    GENRE_FIELD_NUMBER: _builtins.int
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    SPELLING_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """The change's revision; a heartbeat's is the last one streamed."""
+    type: Global___ChangeType.ValueType
+    """What changed; UNSPECIFIED for a heartbeat."""
+    source_id: _builtins.int
+    """The other genre, of a merge or its undoing; else 0."""
+    spelling: _builtins.str
+    """The spelling that was blocked, freed, pinned or decided on; else empty."""
+    incarnation: _builtins.str
+    """The registry's incarnation."""
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """The genre as of then. Unset for a heartbeat, and where none was concerned."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        type: Global___ChangeType.ValueType = ...,
+        genre: Global___Genre | None = ...,
+        source_id: _builtins.int = ...,
+        spelling: _builtins.str = ...,
+        incarnation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre", "incarnation", b"incarnation", "revision", b"revision", "source_id", b"source_id", "spelling", b"spelling", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchGenresResponse: _TypeAlias = WatchGenresResponse  # noqa: Y015
+
+@_typing.final
+class UpdateGenreRequest(_message.Message):
+    """What to change of a genre."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    expected_revision: _builtins.int
+    """The genre's revision as last read; 0 for any."""
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """The id, and the fields to change with their new values."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Of "name", "description", "parent_ids", "external_ids"; each is replaced
+        whole. If it is unset, the fields that are set.
+        """
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+        expected_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "genre", b"genre", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateGenreRequest: _TypeAlias = UpdateGenreRequest  # noqa: Y015
+
+@_typing.final
+class UpdateGenreResponse(_message.Message):
+    """The genre after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateGenreResponse: _TypeAlias = UpdateGenreResponse  # noqa: Y015
+
+@_typing.final
+class AddAliasRequest(_message.Message):
+    """A spelling to add."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_ID_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    genre_id: _builtins.int
+    """The genre that it is to reach."""
+    alias: _builtins.str
+    """The spelling."""
+    expected_revision: _builtins.int
+    """The genre's revision as last read; 0 for any."""
+    def __init__(
+        self,
+        *,
+        genre_id: _builtins.int = ...,
+        alias: _builtins.str = ...,
+        expected_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "expected_revision", b"expected_revision", "genre_id", b"genre_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddAliasRequest: _TypeAlias = AddAliasRequest  # noqa: Y015
+
+@_typing.final
+class AddAliasResponse(_message.Message):
+    """The genre after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddAliasResponse: _TypeAlias = AddAliasResponse  # noqa: Y015
+
+@_typing.final
+class RemoveAliasRequest(_message.Message):
+    """A spelling to remove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_ID_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    genre_id: _builtins.int
+    """The genre that it reaches."""
+    alias: _builtins.str
+    """The spelling, in any form that shares its key."""
+    expected_revision: _builtins.int
+    """The genre's revision as last read; 0 for any."""
+    def __init__(
+        self,
+        *,
+        genre_id: _builtins.int = ...,
+        alias: _builtins.str = ...,
+        expected_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "expected_revision", b"expected_revision", "genre_id", b"genre_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveAliasRequest: _TypeAlias = RemoveAliasRequest  # noqa: Y015
+
+@_typing.final
+class RemoveAliasResponse(_message.Message):
+    """The genre after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveAliasResponse: _TypeAlias = RemoveAliasResponse  # noqa: Y015
+
+@_typing.final
+class MergeGenresRequest(_message.Message):
+    """Genres to merge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_IDS_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    target_id: _builtins.int
+    """The genre that survives."""
+    expected_revision: _builtins.int
+    """The target's revision as last read; 0 for any."""
+    validate_only: _builtins.bool
+    """Answer as if, and change nothing."""
+    @_builtins.property
+    def source_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1 to 1000 genres that are to become redirects."""
+
+    def __init__(
+        self,
+        *,
+        source_ids: _abc.Iterable[_builtins.int] | None = ...,
+        target_id: _builtins.int = ...,
+        expected_revision: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "source_ids", b"source_ids", "target_id", b"target_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeGenresRequest: _TypeAlias = MergeGenresRequest  # noqa: Y015
+
+@_typing.final
+class MergeGenresResponse(_message.Message):
+    """What a merge comes to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Clash(_message.Message):
+        """An id elsewhere that the target has another of."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        WHOSE_FIELD_NUMBER: _builtins.int
+        KEPT_FIELD_NUMBER: _builtins.int
+        HIDDEN_FIELD_NUMBER: _builtins.int
+        SOURCE_ID_FIELD_NUMBER: _builtins.int
+        whose: _builtins.str
+        """Whose: "musicbrainz"."""
+        kept: _builtins.str
+        """The value that stays."""
+        hidden: _builtins.str
+        """The value that is not shown; it is kept with the source, for an unmerge."""
+        source_id: _builtins.int
+        """The source that brought it."""
+        def __init__(
+            self,
+            *,
+            whose: _builtins.str = ...,
+            kept: _builtins.str = ...,
+            hidden: _builtins.str = ...,
+            source_id: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden", b"hidden", "kept", b"kept", "source_id", b"source_id", "whose", b"whose"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    REDIRECTED_IDS_FIELD_NUMBER: _builtins.int
+    REPARENTED_FIELD_NUMBER: _builtins.int
+    CLASHES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """The target as it is then."""
+
+    @_builtins.property
+    def redirected_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Every id that answers with the target from now on and did not before."""
+
+    @_builtins.property
+    def reparented(self) -> _containers.RepeatedCompositeFieldContainer[Global___Genre]:
+        """The genres whose parents changed, as they are then, by ascending id."""
+
+    @_builtins.property
+    def clashes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergeGenresResponse.Clash]:
+        """What could not be united."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+        redirected_ids: _abc.Iterable[_builtins.int] | None = ...,
+        reparented: _abc.Iterable[Global___Genre] | None = ...,
+        clashes: _abc.Iterable[Global___MergeGenresResponse.Clash] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clashes", b"clashes", "genre", b"genre", "redirected_ids", b"redirected_ids", "reparented", b"reparented"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeGenresResponse: _TypeAlias = MergeGenresResponse  # noqa: Y015
+
+@_typing.final
+class UnmergeGenreRequest(_message.Message):
+    """A merge to undo."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    source_id: _builtins.int
+    """The genre that was merged into another."""
+    def __init__(
+        self,
+        *,
+        source_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_id", b"source_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmergeGenreRequest: _TypeAlias = UnmergeGenreRequest  # noqa: Y015
+
+@_typing.final
+class UnmergeGenreResponse(_message.Message):
+    """What undoing a merge came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    SURVIVOR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """The genre that is one again."""
+
+    @_builtins.property
+    def survivor(self) -> Global___Genre:
+        """The genre that it had been merged into, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+        survivor: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre", "survivor", b"survivor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre", "survivor", b"survivor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmergeGenreResponse: _TypeAlias = UnmergeGenreResponse  # noqa: Y015
+
+@_typing.final
+class DeleteGenreRequest(_message.Message):
+    """A genre to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Its id."""
+    expected_revision: _builtins.int
+    """Its revision as last read; 0 for any."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        expected_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGenreRequest: _TypeAlias = DeleteGenreRequest  # noqa: Y015
+
+@_typing.final
+class DeleteGenreResponse(_message.Message):
+    """The genre after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGenreResponse: _TypeAlias = DeleteGenreResponse  # noqa: Y015
+
+@_typing.final
+class UndeleteGenreRequest(_message.Message):
+    """A genre to bring back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_REVISION_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Its id."""
+    expected_revision: _builtins.int
+    """Its revision as last read; 0 for any."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        expected_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_revision", b"expected_revision", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndeleteGenreRequest: _TypeAlias = UndeleteGenreRequest  # noqa: Y015
+
+@_typing.final
+class UndeleteGenreResponse(_message.Message):
+    """The genre after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndeleteGenreResponse: _TypeAlias = UndeleteGenreResponse  # noqa: Y015
+
+@_typing.final
+class BlockSpellingRequest(_message.Message):
+    """A spelling to block."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPELLING_FIELD_NUMBER: _builtins.int
+    spelling: _builtins.str
+    """The spelling; all that share its key are blocked."""
+    def __init__(
+        self,
+        *,
+        spelling: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spelling", b"spelling"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockSpellingRequest: _TypeAlias = BlockSpellingRequest  # noqa: Y015
+
+@_typing.final
+class BlockSpellingResponse(_message.Message):
+    """What a block came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """The genre that lost the spelling as an alias, as it is now; else unset."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockSpellingResponse: _TypeAlias = BlockSpellingResponse  # noqa: Y015
+
+@_typing.final
+class UnblockSpellingRequest(_message.Message):
+    """A spelling to free."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPELLING_FIELD_NUMBER: _builtins.int
+    spelling: _builtins.str
+    """The spelling, in any form that shares its key."""
+    def __init__(
+        self,
+        *,
+        spelling: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spelling", b"spelling"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnblockSpellingRequest: _TypeAlias = UnblockSpellingRequest  # noqa: Y015
+
+@_typing.final
+class UnblockSpellingResponse(_message.Message):
+    """Nothing more to say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnblockSpellingResponse: _TypeAlias = UnblockSpellingResponse  # noqa: Y015
+
+@_typing.final
+class DistinguishSpellingRequest(_message.Message):
+    """A spelling to pin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPELLING_FIELD_NUMBER: _builtins.int
+    GENRE_ID_FIELD_NUMBER: _builtins.int
+    spelling: _builtins.str
+    """The spelling, as it is to be written."""
+    genre_id: _builtins.int
+    """The genre that it is to reach; 0 for one of its own, named so."""
+    def __init__(
+        self,
+        *,
+        spelling: _builtins.str = ...,
+        genre_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre_id", b"genre_id", "spelling", b"spelling"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DistinguishSpellingRequest: _TypeAlias = DistinguishSpellingRequest  # noqa: Y015
+
+@_typing.final
+class DistinguishSpellingResponse(_message.Message):
+    """Where a pinned spelling leads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    created: _builtins.bool
+    """Whether that genre is new. Always set."""
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """The genre that it reaches now."""
+
+    def __init__(
+        self,
+        *,
+        genre: Global___Genre | None = ...,
+        created: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "created", b"created", "genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "created", b"created", "genre", b"genre"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__created: _TypeAlias = _typing.Literal["created"]  # noqa: Y015
+    _WhichOneofArgType__created: _TypeAlias = _typing.Literal["_created", b"_created"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__created) -> _WhichOneofReturnType__created | None: ...
+
+Global___DistinguishSpellingResponse: _TypeAlias = DistinguishSpellingResponse  # noqa: Y015
+
+@_typing.final
+class Review(_message.Message):
+    """A compound that no rule could decide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Decision:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Review._Decision.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        DECISION_UNSPECIFIED: Review._Decision.ValueType  # 0
+        """Nothing yet."""
+        DECISION_KEEP: Review._Decision.ValueType  # 1
+        """It is one genre, as it stands."""
+        DECISION_DROP: Review._Decision.ValueType  # 2
+        """It names no genre."""
+        DECISION_ALIAS: Review._Decision.ValueType  # 3
+        """It is another spelling of a genre."""
+        DECISION_EXPAND: Review._Decision.ValueType  # 4
+        """It means several genres."""
+
+    class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
+        """What a curator may have decided."""
+
+    DECISION_UNSPECIFIED: Review.Decision.ValueType  # 0
+    """Nothing yet."""
+    DECISION_KEEP: Review.Decision.ValueType  # 1
+    """It is one genre, as it stands."""
+    DECISION_DROP: Review.Decision.ValueType  # 2
+    """It names no genre."""
+    DECISION_ALIAS: Review.Decision.ValueType  # 3
+    """It is another spelling of a genre."""
+    DECISION_EXPAND: Review.Decision.ValueType  # 4
+    """It means several genres."""
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    RAW_VALUE_FIELD_NUMBER: _builtins.int
+    FIRST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    TIMES_SEEN_FIELD_NUMBER: _builtins.int
+    GENRE_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The compound."""
+    rule: _builtins.str
+    """The splitting rule that could not decide: "R7" (slash) or "R8" (comma)."""
+    raw_value: _builtins.str
+    """The first raw value that held it."""
+    times_seen: _builtins.int
+    """How often it was seen; counts are written down now and then."""
+    decision: Global___Review.Decision.ValueType
+    """What was decided."""
+    @_builtins.property
+    def first_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was first seen."""
+
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """What it reaches now, if anything."""
+
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names that it means, if it was expanded."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        raw_value: _builtins.str = ...,
+        first_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        times_seen: _builtins.int = ...,
+        genre: Global___Genre | None = ...,
+        decision: Global___Review.Decision.ValueType = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_seen_time", b"first_seen_time", "genre", b"genre"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "first_seen_time", b"first_seen_time", "genre", b"genre", "names", b"names", "raw_value", b"raw_value", "rule", b"rule", "text", b"text", "times_seen", b"times_seen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Review: _TypeAlias = Review  # noqa: Y015
+
+@_typing.final
+class ListReviewsRequest(_message.Message):
+    """Which reviews to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SHOW_SETTLED_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most reviews to answer with; 0 means 100, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """Empty for the first page, then the last answer's `next_page_token`."""
+    show_settled: _builtins.bool
+    """Those that were decided too."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        show_settled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "show_settled", b"show_settled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReviewsRequest: _TypeAlias = ListReviewsRequest  # noqa: Y015
+
+@_typing.final
+class ListReviewsResponse(_message.Message):
+    """A page of reviews."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___Review]:
+        """Those seen most often first."""
+
+    def __init__(
+        self,
+        *,
+        reviews: _abc.Iterable[Global___Review] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reviews", b"reviews"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReviewsResponse: _TypeAlias = ListReviewsResponse  # noqa: Y015
+
+@_typing.final
+class SettleReviewRequest(_message.Message):
+    """A decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Keep(_message.Message):
+        """It is one genre as it stands, and known from now on, as if a pack knew it."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        def __init__(
+            self,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Drop(_message.Message):
+        """It names no genre: its own is deleted, or else the spelling blocked."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        def __init__(
+            self,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Alias(_message.Message):
+        """It is another spelling of a genre: its own genre is merged into that one."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        GENRE_ID_FIELD_NUMBER: _builtins.int
+        genre_id: _builtins.int
+        """The genre."""
+        def __init__(
+            self,
+            *,
+            genre_id: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["genre_id", b"genre_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Expand(_message.Message):
+        """It means several genres: ResolveTags answers with them, and its own genre is
+        deleted.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAMES_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Their names, 1 to 100; created if they are new."""
+
+        def __init__(
+            self,
+            *,
+            names: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    EXPAND_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The compound, in any form that shares its key."""
+    @_builtins.property
+    def keep(self) -> Global___SettleReviewRequest.Keep:
+        """One genre."""
+
+    @_builtins.property
+    def drop(self) -> Global___SettleReviewRequest.Drop:
+        """None."""
+
+    @_builtins.property
+    def alias(self) -> Global___SettleReviewRequest.Alias:
+        """A spelling of another."""
+
+    @_builtins.property
+    def expand(self) -> Global___SettleReviewRequest.Expand:
+        """Several."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        keep: Global___SettleReviewRequest.Keep | None = ...,
+        drop: Global___SettleReviewRequest.Drop | None = ...,
+        alias: Global___SettleReviewRequest.Alias | None = ...,
+        expand: Global___SettleReviewRequest.Expand | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "drop", b"drop", "expand", b"expand", "keep", b"keep", "settlement", b"settlement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "drop", b"drop", "expand", b"expand", "keep", b"keep", "settlement", b"settlement", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_settlement: _TypeAlias = _typing.Literal["keep", "drop", "alias", "expand"]  # noqa: Y015
+    _WhichOneofArgType_settlement: _TypeAlias = _typing.Literal["settlement", b"settlement"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_settlement) -> _WhichOneofReturnType_settlement | None: ...
+
+Global___SettleReviewRequest: _TypeAlias = SettleReviewRequest  # noqa: Y015
+
+@_typing.final
+class SettleReviewResponse(_message.Message):
+    """What a decision came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_FIELD_NUMBER: _builtins.int
+    GENRES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def review(self) -> Global___Review:
+        """The review, decided."""
+
+    @_builtins.property
+    def genres(self) -> _containers.RepeatedCompositeFieldContainer[Global___Genre]:
+        """The genres that the compound stands for now."""
+
+    def __init__(
+        self,
+        *,
+        review: Global___Review | None = ...,
+        genres: _abc.Iterable[Global___Genre] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genres", b"genres", "review", b"review"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleReviewResponse: _TypeAlias = SettleReviewResponse  # noqa: Y015
+
+@_typing.final
+class ListHistoryRequest(_message.Message):
+    """Whose history to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENRE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    genre_id: _builtins.int
+    """The genre, also one that was merged or deleted; 0 for all changes."""
+    page_size: _builtins.int
+    """Most changes to answer with; 0 means 100, more than 1000 means 1000."""
+    page_token: _builtins.str
+    """Empty for the first page, then the last answer's `next_page_token`."""
+    def __init__(
+        self,
+        *,
+        genre_id: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["genre_id", b"genre_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryRequest: _TypeAlias = ListHistoryRequest  # noqa: Y015
+
+@_typing.final
+class ListHistoryResponse(_message.Message):
+    """A page of history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """The latest first."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryResponse: _TypeAlias = ListHistoryResponse  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """A change, as the journal has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Difference(_message.Message):
+        """What became of one field of the genre."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FIELD_FIELD_NUMBER: _builtins.int
+        REMOVED_FIELD_NUMBER: _builtins.int
+        ADDED_FIELD_NUMBER: _builtins.int
+        field: _builtins.str
+        """"name", "aliases", "parent_ids", "external_ids" (as "whose=value"),
+        "description", "state".
+        """
+        @_builtins.property
+        def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """What it no longer holds."""
+
+        @_builtins.property
+        def added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """What it holds now."""
+
+        def __init__(
+            self,
+            *,
+            field: _builtins.str = ...,
+            removed: _abc.Iterable[_builtins.str] | None = ...,
+            added: _abc.Iterable[_builtins.str] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "field", b"field", "removed", b"removed"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    GENRE_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_ID_FIELD_NUMBER: _builtins.int
+    SPELLING_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    GENRE_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Its revision."""
+    type: Global___ChangeType.ValueType
+    """What it did."""
+    who: _builtins.str
+    """The name of the token that was shown; "local" where none was needed, "packs"
+    for what a reference pack brought. Empty for what was created before the
+    journal told.
+    """
+    genre_id: _builtins.int
+    """The genre, if one was concerned."""
+    source_id: _builtins.int
+    """The other genre, of a merge or its undoing; else 0."""
+    spelling: _builtins.str
+    """The spelling that was blocked, freed, pinned or decided on; else empty."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change.Difference]:
+        """What became of the genre's fields."""
+
+    @_builtins.property
+    def genre(self) -> Global___Genre:
+        """In an export, the genre as of then, if it has changed since."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        type: Global___ChangeType.ValueType = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        who: _builtins.str = ...,
+        genre_id: _builtins.int = ...,
+        source_id: _builtins.int = ...,
+        spelling: _builtins.str = ...,
+        differences: _abc.Iterable[Global___Change.Difference] | None = ...,
+        genre: Global___Genre | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["genre", b"genre", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "genre", b"genre", "genre_id", b"genre_id", "revision", b"revision", "source_id", b"source_id", "spelling", b"spelling", "time", b"time", "type", b"type", "who", b"who"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class Record(_message.Message):
+    """What an export or an import consists of. As JSON, one record a line."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Registry(_message.Message):
+        """The registry itself; the first record of an export."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FORMAT_FIELD_NUMBER: _builtins.int
+        INCARNATION_FIELD_NUMBER: _builtins.int
+        REVISION_FIELD_NUMBER: _builtins.int
+        LAST_GENRE_ID_FIELD_NUMBER: _builtins.int
+        EXPORT_TIME_FIELD_NUMBER: _builtins.int
+        LINKED_BY_FIELD_NUMBER: _builtins.int
+        format: _builtins.int
+        """The version of this format: 1."""
+        incarnation: _builtins.str
+        """The incarnation that was exported."""
+        revision: _builtins.int
+        """The revision of the last change."""
+        last_genre_id: _builtins.int
+        """The last id that was given to a genre."""
+        linked_by: _builtins.str
+        """The packs, and the rules for keys, that its genres were linked by."""
+        @_builtins.property
+        def export_time(self) -> _timestamp_pb2.Timestamp:
+            """When it was exported."""
+
+        def __init__(
+            self,
+            *,
+            format: _builtins.int = ...,
+            incarnation: _builtins.str = ...,
+            revision: _builtins.int = ...,
+            last_genre_id: _builtins.int = ...,
+            export_time: _timestamp_pb2.Timestamp | None = ...,
+            linked_by: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["export_time", b"export_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["export_time", b"export_time", "format", b"format", "incarnation", b"incarnation", "last_genre_id", b"last_genre_id", "linked_by", b"linked_by", "revision", b"revision"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Spelling(_message.Message):
+        """A spelling of a genre."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TEXT_FIELD_NUMBER: _builtins.int
+        IS_NAME_FIELD_NUMBER: _builtins.int
+        IS_PINNED_FIELD_NUMBER: _builtins.int
+        SOURCE_FIELD_NUMBER: _builtins.int
+        text: _builtins.str
+        """As it was written."""
+        is_name: _builtins.bool
+        """Whether it is the genre's name, rather than an alias."""
+        is_pinned: _builtins.bool
+        """Whether it is pinned apart from those that share its key."""
+        source: _builtins.str
+        """Who brought it: a pack, "curator", or empty for a tag."""
+        def __init__(
+            self,
+            *,
+            text: _builtins.str = ...,
+            is_name: _builtins.bool = ...,
+            is_pinned: _builtins.bool = ...,
+            source: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["is_name", b"is_name", "is_pinned", b"is_pinned", "source", b"source", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Genre(_message.Message):
+        """A genre as it is kept: merged ones are records of their own, with what they
+        brought.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        @_typing.final
+        class ExternalIdsEntry(_message.Message):
+            DESCRIPTOR: _descriptor.Descriptor
+
+            KEY_FIELD_NUMBER: _builtins.int
+            VALUE_FIELD_NUMBER: _builtins.int
+            key: _builtins.str
+            value: _builtins.str
+            def __init__(
+                self,
+                *,
+                key: _builtins.str = ...,
+                value: _builtins.str = ...,
+            ) -> None: ...
+            _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+            def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+            def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+        ID_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        STATE_FIELD_NUMBER: _builtins.int
+        MERGED_INTO_ID_FIELD_NUMBER: _builtins.int
+        DESCRIPTION_FIELD_NUMBER: _builtins.int
+        SPELLINGS_FIELD_NUMBER: _builtins.int
+        PARENT_IDS_FIELD_NUMBER: _builtins.int
+        PARENTS_FIELD_NUMBER: _builtins.int
+        EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
+        REMOVED_PARENT_IDS_FIELD_NUMBER: _builtins.int
+        REMOVED_EXTERNAL_IDS_FIELD_NUMBER: _builtins.int
+        CREATE_TIME_FIELD_NUMBER: _builtins.int
+        UPDATE_TIME_FIELD_NUMBER: _builtins.int
+        REVISION_FIELD_NUMBER: _builtins.int
+        REQUEST_ID_FIELD_NUMBER: _builtins.int
+        id: _builtins.int
+        """Its id there. In an import, 0 if it has none."""
+        name: _builtins.str
+        """Its name."""
+        state: Global___GenreState.ValueType
+        """Whether it is in use; UNSPECIFIED means ACTIVE."""
+        merged_into_id: _builtins.int
+        """The genre it was merged into, by its id there; else 0."""
+        description: _builtins.str
+        """A curator's words."""
+        revision: _builtins.int
+        """The revision of its last change."""
+        request_id: _builtins.str
+        """The logical request that created it."""
+        @_builtins.property
+        def spellings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Record.Spelling]:
+            """Its spellings, by key. In an import the name may be left out."""
+
+        @_builtins.property
+        def parent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """What it is a kind of, by ids there."""
+
+        @_builtins.property
+        def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """What it is a kind of, by name; for imports."""
+
+        @_builtins.property
+        def external_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+            """Its ids elsewhere."""
+
+        @_builtins.property
+        def removed_parent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """Parents, by ids there, that a curator took away."""
+
+        @_builtins.property
+        def removed_external_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Whose ids a curator took away."""
+
+        @_builtins.property
+        def create_time(self) -> _timestamp_pb2.Timestamp:
+            """When it was created."""
+
+        @_builtins.property
+        def update_time(self) -> _timestamp_pb2.Timestamp:
+            """When it last changed."""
+
+        def __init__(
+            self,
+            *,
+            id: _builtins.int = ...,
+            name: _builtins.str = ...,
+            state: Global___GenreState.ValueType = ...,
+            merged_into_id: _builtins.int = ...,
+            description: _builtins.str = ...,
+            spellings: _abc.Iterable[Global___Record.Spelling] | None = ...,
+            parent_ids: _abc.Iterable[_builtins.int] | None = ...,
+            parents: _abc.Iterable[_builtins.str] | None = ...,
+            external_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+            removed_parent_ids: _abc.Iterable[_builtins.int] | None = ...,
+            removed_external_ids: _abc.Iterable[_builtins.str] | None = ...,
+            create_time: _timestamp_pb2.Timestamp | None = ...,
+            update_time: _timestamp_pb2.Timestamp | None = ...,
+            revision: _builtins.int = ...,
+            request_id: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "description", b"description", "external_ids", b"external_ids", "id", b"id", "merged_into_id", b"merged_into_id", "name", b"name", "parent_ids", b"parent_ids", "parents", b"parents", "removed_external_ids", b"removed_external_ids", "removed_parent_ids", b"removed_parent_ids", "request_id", b"request_id", "revision", b"revision", "spellings", b"spellings", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Block(_message.Message):
+        """A spelling that names no genre."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SPELLING_FIELD_NUMBER: _builtins.int
+        IS_PINNED_FIELD_NUMBER: _builtins.int
+        spelling: _builtins.str
+        """As it was written."""
+        is_pinned: _builtins.bool
+        """Whether only this way of writing it is meant."""
+        def __init__(
+            self,
+            *,
+            spelling: _builtins.str = ...,
+            is_pinned: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["is_pinned", b"is_pinned", "spelling", b"spelling"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Detached(_message.Message):
+        """A spelling that packs have no say on, as a curator removed it from a genre."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        """Its identity key."""
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Pack(_message.Message):
+        """A reference pack that was imported."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        CONTENT_FIELD_NUMBER: _builtins.int
+        IMPORT_TIME_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """Its name."""
+        content: _builtins.str
+        """What it holds, as it is kept."""
+        @_builtins.property
+        def import_time(self) -> _timestamp_pb2.Timestamp:
+            """When it was imported."""
+
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            content: _builtins.str = ...,
+            import_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["import_time", b"import_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "import_time", b"import_time", "name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REGISTRY_FIELD_NUMBER: _builtins.int
+    PACK_FIELD_NUMBER: _builtins.int
+    GENRE_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    DETACHED_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def registry(self) -> Global___Record.Registry:
+        """The registry itself."""
+
+    @_builtins.property
+    def pack(self) -> Global___Record.Pack:
+        """A pack."""
+
+    @_builtins.property
+    def genre(self) -> Global___Record.Genre:
+        """A genre."""
+
+    @_builtins.property
+    def block(self) -> Global___Record.Block:
+        """A blocked spelling."""
+
+    @_builtins.property
+    def detached(self) -> Global___Record.Detached:
+        """A spelling that packs have no say on."""
+
+    @_builtins.property
+    def review(self) -> Global___Review:
+        """A compound and what was decided of it."""
+
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """A change of the journal."""
+
+    def __init__(
+        self,
+        *,
+        registry: Global___Record.Registry | None = ...,
+        pack: Global___Record.Pack | None = ...,
+        genre: Global___Record.Genre | None = ...,
+        block: Global___Record.Block | None = ...,
+        detached: Global___Record.Detached | None = ...,
+        review: Global___Review | None = ...,
+        change: Global___Change | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "change", b"change", "detached", b"detached", "genre", b"genre", "kind", b"kind", "pack", b"pack", "registry", b"registry", "review", b"review"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "change", b"change", "detached", b"detached", "genre", b"genre", "kind", b"kind", "pack", b"pack", "registry", b"registry", "review", b"review"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["registry", "pack", "genre", "block", "detached", "review", "change"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Record: _TypeAlias = Record  # noqa: Y015
+
+@_typing.final
+class ExportRequest(_message.Message):
+    """What to export: everything."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportRequest: _TypeAlias = ExportRequest  # noqa: Y015
+
+@_typing.final
+class ExportResponse(_message.Message):
+    """Some of the records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___Record]:
+        """In order; at most some hundred."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___Record] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportResponse: _TypeAlias = ExportResponse  # noqa: Y015
+
+@_typing.final
+class ImportRequest(_message.Message):
+    """Some of the records to import; the options of the first message count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    KEEP_IDS_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Answer as if, and change nothing."""
+    keep_ids: _builtins.bool
+    """Give every genre the id of its record, in an empty registry: of records that
+    share a key, the one with the lowest id is the genre and the others answer
+    with it.
+    """
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___Record]:
+        """In any order; as many as fit into 4 MiB."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___Record] | None = ...,
+        validate_only: _builtins.bool = ...,
+        keep_ids: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep_ids", b"keep_ids", "records", b"records", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportRequest: _TypeAlias = ImportRequest  # noqa: Y015
+
+@_typing.final
+class ImportResponse(_message.Message):
+    """What became of some of the records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Mapping(_message.Message):
+        """The id of a genre, there and here."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OLD_ID_FIELD_NUMBER: _builtins.int
+        NEW_ID_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        old_id: _builtins.int
+        """There."""
+        new_id: _builtins.int
+        """Here; 0 if it would be created."""
+        name: _builtins.str
+        """Its name here."""
+        def __init__(
+            self,
+            *,
+            old_id: _builtins.int = ...,
+            new_id: _builtins.int = ...,
+            name: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "new_id", b"new_id", "old_id", b"old_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Problem(_message.Message):
+        """A record that could not be taken in as it is, and what was done instead."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RECORD_FIELD_NUMBER: _builtins.int
+        TEXT_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        MESSAGE_FIELD_NUMBER: _builtins.int
+        record: _builtins.int
+        """Which record, counted from 1 in the order of the import; 0 for none alone."""
+        text: _builtins.str
+        """The name or the spelling that it is about."""
+        reason: _builtins.str
+        """NAME_TOO_LONG and the like, SPELLING_TAKEN, SPELLING_BLOCKED,
+        PARENT_CYCLE, COMPOUND (left whole; may be several genres), KEPT_HERE.
+        """
+        message: _builtins.str
+        """In words."""
+        def __init__(
+            self,
+            *,
+            record: _builtins.int = ...,
+            text: _builtins.str = ...,
+            reason: _builtins.str = ...,
+            message: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "record", b"record", "text", b"text"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    MAPPINGS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    """Records taken in so far, and all that were sent."""
+    total: _builtins.int
+    """All that were sent."""
+    created: _builtins.int
+    """Genres that were created, since the last response."""
+    changed: _builtins.int
+    """Genres that gained something, since the last response."""
+    revision: _builtins.int
+    """The registry's revision; set in the last response."""
+    @_builtins.property
+    def mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportResponse.Mapping]:
+        """Where ids lead, for records that have one."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportResponse.Problem]:
+        """What did not go through as it is."""
+
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+        created: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        mappings: _abc.Iterable[Global___ImportResponse.Mapping] | None = ...,
+        problems: _abc.Iterable[Global___ImportResponse.Problem] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "created", b"created", "done", b"done", "mappings", b"mappings", "problems", b"problems", "revision", b"revision", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportResponse: _TypeAlias = ImportResponse  # noqa: Y015

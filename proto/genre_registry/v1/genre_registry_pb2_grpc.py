@@ -38,6 +38,10 @@ class GenreRegistryStub(object):
     and INTERNAL with the id of a log line. Those that create may answer
     RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
     DEADLINE_PASSED, and have then written nothing.
+
+    An id that was merged into another genre's answers with that genre. A spelling
+    that a curator blocked, or whose genre is deleted, names none:
+    FAILED_PRECONDITION with SPELLING_BLOCKED.
     """
 
     def __init__(self, channel):
@@ -81,6 +85,16 @@ class GenreRegistryStub(object):
                 request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresRequest.SerializeToString,
                 response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresResponse.FromString,
                 _registered_method=True)
+        self.SearchGenres = channel.unary_unary(
+                '/genre_registry.v1.GenreRegistry/SearchGenres',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.SearchGenresRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.SearchGenresResponse.FromString,
+                _registered_method=True)
+        self.WatchGenres = channel.unary_stream(
+                '/genre_registry.v1.GenreRegistry/WatchGenres',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.WatchGenresRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.WatchGenresResponse.FromString,
+                _registered_method=True)
         self.ExplainSpelling = channel.unary_unary(
                 '/genre_registry.v1.GenreRegistry/ExplainSpelling',
                 request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingRequest.SerializeToString,
@@ -101,6 +115,10 @@ class GenreRegistryServicer(object):
     and INTERNAL with the id of a log line. Those that create may answer
     RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
     DEADLINE_PASSED, and have then written nothing.
+
+    An id that was merged into another genre's answers with that genre. A spelling
+    that a curator blocked, or whose genre is deleted, names none:
+    FAILED_PRECONDITION with SPELLING_BLOCKED.
     """
 
     def GetOrCreate(self, request, context):
@@ -113,6 +131,7 @@ class GenreRegistryServicer(object):
 
         INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
         TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+        FAILED_PRECONDITION: SPELLING_BLOCKED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,7 +163,8 @@ class GenreRegistryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetGenre(self, request, context):
-        """Answers with the genre that has this id. NOT_FOUND: GENRE_NOT_FOUND.
+        """Answers with the genre that has this id: with the surviving one after a
+        merge, with state DELETED after a delete. NOT_FOUND: GENRE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,15 +182,47 @@ class GenreRegistryServicer(object):
 
     def LookupGenre(self, request, context):
         """Answers with the genre that a spelling names; never creates.
-        NOT_FOUND: GENRE_NOT_FOUND. INVALID_ARGUMENT: as GetOrCreate.
+        NOT_FOUND: GENRE_NOT_FOUND. FAILED_PRECONDITION: SPELLING_BLOCKED.
+        INVALID_ARGUMENT: as GetOrCreate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListGenres(self, request, context):
-        """Lists all genres by ascending id, a page at a time.
-        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+        """Lists genres by ascending id, a page at a time. Pages hold what is true when
+        each is read; WatchGenres from the listing's revision completes them.
+
+        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID (also one of a
+        listing with other filters). NOT_FOUND: GENRE_NOT_FOUND, for `parent_id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchGenres(self, request, context):
+        """Searches names and aliases: those that begin with the query, then those that
+        have a word beginning with it, then those that hold it anywhere, then those
+        that are nearly it (letters missing, swapped or without their accents). Case
+        and accents do not count. Deleted genres are not found.
+
+        INVALID_ARGUMENT: as LookupGenre, and PAGE_SIZE_NEGATIVE for `limit`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchGenres(self, request, context):
+        """Streams every change after a revision, once and in order, and goes on with
+        those to come; while there are none, a heartbeat now and then, the first as
+        soon as the watcher has caught up. A listing and a watch from its revision
+        make a copy of the vocabulary and keep it true.
+
+        Ends with UNAVAILABLE when the server stops (SHUTTING_DOWN) or when the
+        watcher reads too slowly (WATCHER_TOO_SLOW): watch again from the revision
+        that was received last. OUT_OF_RANGE: HISTORY_TRIMMED if that revision is
+        older than the history kept, or of another incarnation: list again.
+        INVALID_ARGUMENT: REVISION_NEGATIVE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +274,16 @@ def add_GenreRegistryServicer_to_server(servicer, server):
                     request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresRequest.FromString,
                     response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListGenresResponse.SerializeToString,
             ),
+            'SearchGenres': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchGenres,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.SearchGenresRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.SearchGenresResponse.SerializeToString,
+            ),
+            'WatchGenres': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchGenres,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.WatchGenresRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.WatchGenresResponse.SerializeToString,
+            ),
             'ExplainSpelling': grpc.unary_unary_rpc_method_handler(
                     servicer.ExplainSpelling,
                     request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExplainSpellingRequest.FromString,
@@ -248,6 +310,10 @@ class GenreRegistry(object):
     and INTERNAL with the id of a log line. Those that create may answer
     RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
     DEADLINE_PASSED, and have then written nothing.
+
+    An id that was merged into another genre's answers with that genre. A spelling
+    that a curator blocked, or whose genre is deleted, names none:
+    FAILED_PRECONDITION with SPELLING_BLOCKED.
     """
 
     @staticmethod
@@ -440,6 +506,60 @@ class GenreRegistry(object):
             _registered_method=True)
 
     @staticmethod
+    def SearchGenres(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreRegistry/SearchGenres',
+            genre__registry_dot_v1_dot_genre__registry__pb2.SearchGenresRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.SearchGenresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchGenres(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/genre_registry.v1.GenreRegistry/WatchGenres',
+            genre__registry_dot_v1_dot_genre__registry__pb2.WatchGenresRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.WatchGenresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ExplainSpelling(request,
             target,
             options=(),
@@ -467,6 +587,683 @@ class GenreRegistry(object):
             _registered_method=True)
 
 
+class GenreCurationStub(object):
+    """What curators call: a mend holds for ever, whatever is scanned afterwards.
+
+    Statuses are as those of GenreRegistry, and besides, for any method that names
+    a genre by id: NOT_FOUND with GENRE_NOT_FOUND; FAILED_PRECONDITION with
+    GENRE_MERGED (`redirected_to_id` in the metadata says which one to name
+    instead) or GENRE_DELETED (undelete it first). Where a request has
+    `expected_revision`, it is the revision of the genre as the caller last read
+    it, 0 for any; ABORTED with REVISION_MISMATCH says that the genre has changed
+    since. What is already as asked is not changed again, and makes no revision.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.UpdateGenre = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/UpdateGenre',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UpdateGenreRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UpdateGenreResponse.FromString,
+                _registered_method=True)
+        self.AddAlias = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/AddAlias',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.AddAliasRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.AddAliasResponse.FromString,
+                _registered_method=True)
+        self.RemoveAlias = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/RemoveAlias',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.RemoveAliasRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.RemoveAliasResponse.FromString,
+                _registered_method=True)
+        self.MergeGenres = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/MergeGenres',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.MergeGenresRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.MergeGenresResponse.FromString,
+                _registered_method=True)
+        self.UnmergeGenre = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/UnmergeGenre',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnmergeGenreRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnmergeGenreResponse.FromString,
+                _registered_method=True)
+        self.DeleteGenre = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/DeleteGenre',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.DeleteGenreRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.DeleteGenreResponse.FromString,
+                _registered_method=True)
+        self.UndeleteGenre = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/UndeleteGenre',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UndeleteGenreRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UndeleteGenreResponse.FromString,
+                _registered_method=True)
+        self.BlockSpelling = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/BlockSpelling',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.BlockSpellingRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.BlockSpellingResponse.FromString,
+                _registered_method=True)
+        self.UnblockSpelling = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/UnblockSpelling',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnblockSpellingRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnblockSpellingResponse.FromString,
+                _registered_method=True)
+        self.DistinguishSpelling = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/DistinguishSpelling',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.DistinguishSpellingRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.DistinguishSpellingResponse.FromString,
+                _registered_method=True)
+        self.ListReviews = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/ListReviews',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListReviewsRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListReviewsResponse.FromString,
+                _registered_method=True)
+        self.SettleReview = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/SettleReview',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.SettleReviewRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.SettleReviewResponse.FromString,
+                _registered_method=True)
+        self.ListHistory = channel.unary_unary(
+                '/genre_registry.v1.GenreCuration/ListHistory',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListHistoryRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListHistoryResponse.FromString,
+                _registered_method=True)
+
+
+class GenreCurationServicer(object):
+    """What curators call: a mend holds for ever, whatever is scanned afterwards.
+
+    Statuses are as those of GenreRegistry, and besides, for any method that names
+    a genre by id: NOT_FOUND with GENRE_NOT_FOUND; FAILED_PRECONDITION with
+    GENRE_MERGED (`redirected_to_id` in the metadata says which one to name
+    instead) or GENRE_DELETED (undelete it first). Where a request has
+    `expected_revision`, it is the revision of the genre as the caller last read
+    it, 0 for any; ABORTED with REVISION_MISMATCH says that the genre has changed
+    since. What is already as asked is not changed again, and makes no revision.
+    """
+
+    def UpdateGenre(self, request, context):
+        """Changes a genre's name, description, parents and ids elsewhere.
+
+        A rename keeps the id and leaves the old name as an alias. A parent or an id
+        elsewhere that is taken away is not brought back by a reference pack.
+
+        INVALID_ARGUMENT: as GetOrCreate, UPDATE_MASK_INVALID, DESCRIPTION_TOO_LONG,
+        EXTERNAL_ID_INVALID. FAILED_PRECONDITION: SPELLING_TAKEN and
+        EXTERNAL_ID_TAKEN (`genre_id` in the metadata has it), SPELLING_BLOCKED,
+        PARENT_CYCLE. ABORTED: REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddAlias(self, request, context):
+        """Has one more spelling reach a genre.
+
+        INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_TAKEN,
+        SPELLING_BLOCKED. ABORTED: REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveAlias(self, request, context):
+        """Has a spelling reach a genre no more, for good: reference packs that know it
+        as that genre's are not heard either. The spelling is free then.
+
+        NOT_FOUND: SPELLING_NOT_FOUND, if it does not reach this genre.
+        FAILED_PRECONDITION: SPELLING_IS_NAME (rename the genre first).
+        ABORTED: REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeGenres(self, request, context):
+        """Joins genres: the sources' ids answer with the target from now on, their
+        spellings reach it, their children become its children, their ids elsewhere
+        unite with its own, and so does what was merged into them before. The
+        target keeps its name and its parents.
+
+        An id that was merged already stands for the genre it answers with, so that
+        the order of merges does not matter.
+
+        INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
+        FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its
+        own ancestor. ABORTED: REVISION_MISMATCH, of the target's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmergeGenre(self, request, context):
+        """Undoes the merging of one source: it is a genre of its own again, with the
+        spellings and the ids elsewhere that it brought and the survivor still has,
+        with its parents and children, and with what had been merged into it before.
+
+        FAILED_PRECONDITION: GENRE_NOT_MERGED; SPELLING_TAKEN or SPELLING_BLOCKED if
+        its name is another genre's, or nobody's, meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGenre(self, request, context):
+        """Takes a genre out of use: its id answers with state DELETED, and its
+        spellings are blocked. ABORTED: REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteGenre(self, request, context):
+        """Brings a deleted genre back, as it was. ABORTED: REVISION_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BlockSpelling(self, request, context):
+        """Has a spelling name no genre, whoever asks. An alias is taken from its genre.
+
+        INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+        (delete the genre, or rename it first).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnblockSpelling(self, request, context):
+        """Frees a blocked spelling. NOT_FOUND: SPELLING_NOT_FOUND, if it is not blocked.
+        FAILED_PRECONDITION: GENRE_DELETED, if it is blocked as a deleted genre's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DistinguishSpelling(self, request, context):
+        """Pins a spelling apart from those that share its identity key: from now on it
+        reaches a genre of its own, or one that the request names, and only when
+        written like this, but for case and typography.
+
+        INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+        (it is written as a genre's very name: distinguish the other spelling);
+        SPELLING_TAKEN (it is pinned to another genre already).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReviews(self, request, context):
+        """Lists compounds that no rule could decide, those seen most often first.
+        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleReview(self, request, context):
+        """Decides on a compound, for good; to decide anew replaces what was decided.
+        A compound need not be on the list: any tag may be expanded into several.
+
+        INVALID_ARGUMENT: SETTLEMENT_MISSING, BATCH_TOO_LARGE (more than 100 names),
+        and as GetOrCreate for `text` and each of `expand.names`.
+        FAILED_PRECONDITION: SPELLING_TAKEN, SPELLING_BLOCKED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHistory(self, request, context):
+        """Lists the changes of one genre or of all, the latest first. Never trimmed.
+        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_GenreCurationServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'UpdateGenre': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateGenre,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UpdateGenreRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UpdateGenreResponse.SerializeToString,
+            ),
+            'AddAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddAlias,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.AddAliasRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.AddAliasResponse.SerializeToString,
+            ),
+            'RemoveAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveAlias,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.RemoveAliasRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.RemoveAliasResponse.SerializeToString,
+            ),
+            'MergeGenres': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeGenres,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.MergeGenresRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.MergeGenresResponse.SerializeToString,
+            ),
+            'UnmergeGenre': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmergeGenre,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnmergeGenreRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnmergeGenreResponse.SerializeToString,
+            ),
+            'DeleteGenre': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGenre,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.DeleteGenreRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.DeleteGenreResponse.SerializeToString,
+            ),
+            'UndeleteGenre': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteGenre,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UndeleteGenreRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UndeleteGenreResponse.SerializeToString,
+            ),
+            'BlockSpelling': grpc.unary_unary_rpc_method_handler(
+                    servicer.BlockSpelling,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.BlockSpellingRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.BlockSpellingResponse.SerializeToString,
+            ),
+            'UnblockSpelling': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnblockSpelling,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnblockSpellingRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.UnblockSpellingResponse.SerializeToString,
+            ),
+            'DistinguishSpelling': grpc.unary_unary_rpc_method_handler(
+                    servicer.DistinguishSpelling,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.DistinguishSpellingRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.DistinguishSpellingResponse.SerializeToString,
+            ),
+            'ListReviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReviews,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListReviewsRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListReviewsResponse.SerializeToString,
+            ),
+            'SettleReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleReview,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.SettleReviewRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.SettleReviewResponse.SerializeToString,
+            ),
+            'ListHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHistory,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListHistoryRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ListHistoryResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'genre_registry.v1.GenreCuration', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('genre_registry.v1.GenreCuration', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class GenreCuration(object):
+    """What curators call: a mend holds for ever, whatever is scanned afterwards.
+
+    Statuses are as those of GenreRegistry, and besides, for any method that names
+    a genre by id: NOT_FOUND with GENRE_NOT_FOUND; FAILED_PRECONDITION with
+    GENRE_MERGED (`redirected_to_id` in the metadata says which one to name
+    instead) or GENRE_DELETED (undelete it first). Where a request has
+    `expected_revision`, it is the revision of the genre as the caller last read
+    it, 0 for any; ABORTED with REVISION_MISMATCH says that the genre has changed
+    since. What is already as asked is not changed again, and makes no revision.
+    """
+
+    @staticmethod
+    def UpdateGenre(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/UpdateGenre',
+            genre__registry_dot_v1_dot_genre__registry__pb2.UpdateGenreRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.UpdateGenreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/AddAlias',
+            genre__registry_dot_v1_dot_genre__registry__pb2.AddAliasRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.AddAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/RemoveAlias',
+            genre__registry_dot_v1_dot_genre__registry__pb2.RemoveAliasRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.RemoveAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeGenres(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/MergeGenres',
+            genre__registry_dot_v1_dot_genre__registry__pb2.MergeGenresRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.MergeGenresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnmergeGenre(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/UnmergeGenre',
+            genre__registry_dot_v1_dot_genre__registry__pb2.UnmergeGenreRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.UnmergeGenreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGenre(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/DeleteGenre',
+            genre__registry_dot_v1_dot_genre__registry__pb2.DeleteGenreRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.DeleteGenreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndeleteGenre(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/UndeleteGenre',
+            genre__registry_dot_v1_dot_genre__registry__pb2.UndeleteGenreRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.UndeleteGenreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BlockSpelling(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/BlockSpelling',
+            genre__registry_dot_v1_dot_genre__registry__pb2.BlockSpellingRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.BlockSpellingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnblockSpelling(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/UnblockSpelling',
+            genre__registry_dot_v1_dot_genre__registry__pb2.UnblockSpellingRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.UnblockSpellingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DistinguishSpelling(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/DistinguishSpelling',
+            genre__registry_dot_v1_dot_genre__registry__pb2.DistinguishSpellingRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.DistinguishSpellingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/ListReviews',
+            genre__registry_dot_v1_dot_genre__registry__pb2.ListReviewsRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.ListReviewsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/SettleReview',
+            genre__registry_dot_v1_dot_genre__registry__pb2.SettleReviewRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.SettleReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreCuration/ListHistory',
+            genre__registry_dot_v1_dot_genre__registry__pb2.ListHistoryRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.ListHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class GenreOperationsStub(object):
     """What operators call. Statuses are as those of GenreRegistry.
     """
@@ -481,6 +1278,16 @@ class GenreOperationsStub(object):
                 '/genre_registry.v1.GenreOperations/ImportPack',
                 request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackRequest.SerializeToString,
                 response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackResponse.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/genre_registry.v1.GenreOperations/Export',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExportRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExportResponse.FromString,
+                _registered_method=True)
+        self.Import = channel.stream_stream(
+                '/genre_registry.v1.GenreOperations/Import',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportResponse.FromString,
                 _registered_method=True)
 
 
@@ -499,6 +1306,33 @@ class GenreOperationsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Export(self, request, context):
+        """Streams everything that the registry holds, as of one revision: its own
+        record, then packs, genres, blocks, reviews, and the journal of changes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Import(self, request_iterator, context):
+        """Takes in records: those of an export, or genres from elsewhere.
+
+        An export that is imported into an empty registry makes it the same registry
+        (ids, revisions and journal; the incarnation is a new one), in one
+        transaction. Into a registry that holds something, genres are taken in by
+        name: what is there is kept, what is missing is added, nothing is renamed,
+        merged, revived or deleted, and journals stay where they are. To import again changes
+        nothing; an import that was cut short is completed by repeating it.
+
+        Responses tell of the progress and, part by part, of the outcome.
+
+        INVALID_ARGUMENT: RECORD_INVALID (which one, in the metadata).
+        FAILED_PRECONDITION: REGISTRY_NOT_EMPTY, for `keep_ids`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenreOperationsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -506,6 +1340,16 @@ def add_GenreOperationsServicer_to_server(servicer, server):
                     servicer.ImportPack,
                     request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackRequest.FromString,
                     response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExportRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ExportResponse.SerializeToString,
+            ),
+            'Import': grpc.stream_stream_rpc_method_handler(
+                    servicer.Import,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -536,6 +1380,60 @@ class GenreOperations(object):
             '/genre_registry.v1.GenreOperations/ImportPack',
             genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackRequest.SerializeToString,
             genre__registry_dot_v1_dot_genre__registry__pb2.ImportPackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/genre_registry.v1.GenreOperations/Export',
+            genre__registry_dot_v1_dot_genre__registry__pb2.ExportRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.ExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Import(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/genre_registry.v1.GenreOperations/Import',
+            genre__registry_dot_v1_dot_genre__registry__pb2.ImportRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.ImportResponse.FromString,
             options,
             channel_credentials,
             insecure,

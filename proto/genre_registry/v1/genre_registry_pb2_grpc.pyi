@@ -50,6 +50,10 @@ class GenreRegistryStub:
     and INTERNAL with the id of a log line. Those that create may answer
     RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
     DEADLINE_PASSED, and have then written nothing.
+
+    An id that was merged into another genre's answers with that genre. A spelling
+    that a curator blocked, or whose genre is deleted, names none:
+    FAILED_PRECONDITION with SPELLING_BLOCKED.
     """
 
     @_typing.overload
@@ -66,6 +70,7 @@ class GenreRegistryStub:
 
     INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
     TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+    FAILED_PRECONDITION: SPELLING_BLOCKED.
     """
     BatchGetOrCreate: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.BatchGetOrCreateRequest, _genre_registry_pb2.BatchGetOrCreateResponse]
     """GetOrCreate for up to 1000 names in one transaction. One bad name does not
@@ -85,7 +90,9 @@ class GenreRegistryStub:
     for the whole request, if one value is not UTF-8.
     """
     GetGenre: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.GetGenreRequest, _genre_registry_pb2.GetGenreResponse]
-    """Answers with the genre that has this id. NOT_FOUND: GENRE_NOT_FOUND."""
+    """Answers with the genre that has this id: with the surviving one after a
+    merge, with state DELETED after a delete. NOT_FOUND: GENRE_NOT_FOUND.
+    """
     BatchGetGenres: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.BatchGetGenresRequest, _genre_registry_pb2.BatchGetGenresResponse]
     """GetGenre for up to 1000 ids, each with its own result: an application
     brings the ids it stored up to date with it.
@@ -94,11 +101,35 @@ class GenreRegistryStub:
     """
     LookupGenre: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.LookupGenreRequest, _genre_registry_pb2.LookupGenreResponse]
     """Answers with the genre that a spelling names; never creates.
-    NOT_FOUND: GENRE_NOT_FOUND. INVALID_ARGUMENT: as GetOrCreate.
+    NOT_FOUND: GENRE_NOT_FOUND. FAILED_PRECONDITION: SPELLING_BLOCKED.
+    INVALID_ARGUMENT: as GetOrCreate.
     """
     ListGenres: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ListGenresRequest, _genre_registry_pb2.ListGenresResponse]
-    """Lists all genres by ascending id, a page at a time.
-    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """Lists genres by ascending id, a page at a time. Pages hold what is true when
+    each is read; WatchGenres from the listing's revision completes them.
+
+    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID (also one of a
+    listing with other filters). NOT_FOUND: GENRE_NOT_FOUND, for `parent_id`.
+    """
+    SearchGenres: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.SearchGenresRequest, _genre_registry_pb2.SearchGenresResponse]
+    """Searches names and aliases: those that begin with the query, then those that
+    have a word beginning with it, then those that hold it anywhere, then those
+    that are nearly it (letters missing, swapped or without their accents). Case
+    and accents do not count. Deleted genres are not found.
+
+    INVALID_ARGUMENT: as LookupGenre, and PAGE_SIZE_NEGATIVE for `limit`.
+    """
+    WatchGenres: _grpc.UnaryStreamMultiCallable[_genre_registry_pb2.WatchGenresRequest, _genre_registry_pb2.WatchGenresResponse]
+    """Streams every change after a revision, once and in order, and goes on with
+    those to come; while there are none, a heartbeat now and then, the first as
+    soon as the watcher has caught up. A listing and a watch from its revision
+    make a copy of the vocabulary and keep it true.
+
+    Ends with UNAVAILABLE when the server stops (SHUTTING_DOWN) or when the
+    watcher reads too slowly (WATCHER_TOO_SLOW): watch again from the revision
+    that was received last. OUT_OF_RANGE: HISTORY_TRIMMED if that revision is
+    older than the history kept, or of another incarnation: list again.
+    INVALID_ARGUMENT: REVISION_NEGATIVE.
     """
     ExplainSpelling: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ExplainSpellingRequest, _genre_registry_pb2.ExplainSpellingResponse]
     """Tells every step from a raw tag value to genres: the rule, the key and the
@@ -119,6 +150,10 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     and INTERNAL with the id of a log line. Those that create may answer
     RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
     DEADLINE_PASSED, and have then written nothing.
+
+    An id that was merged into another genre's answers with that genre. A spelling
+    that a curator blocked, or whose genre is deleted, names none:
+    FAILED_PRECONDITION with SPELLING_BLOCKED.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -132,6 +167,7 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
 
     INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
     TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+    FAILED_PRECONDITION: SPELLING_BLOCKED.
     """
     BatchGetOrCreate: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.BatchGetOrCreateRequest, _genre_registry_pb2.BatchGetOrCreateResponse]  # type: ignore[assignment]
     """GetOrCreate for up to 1000 names in one transaction. One bad name does not
@@ -151,7 +187,9 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     for the whole request, if one value is not UTF-8.
     """
     GetGenre: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.GetGenreRequest, _genre_registry_pb2.GetGenreResponse]  # type: ignore[assignment]
-    """Answers with the genre that has this id. NOT_FOUND: GENRE_NOT_FOUND."""
+    """Answers with the genre that has this id: with the surviving one after a
+    merge, with state DELETED after a delete. NOT_FOUND: GENRE_NOT_FOUND.
+    """
     BatchGetGenres: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.BatchGetGenresRequest, _genre_registry_pb2.BatchGetGenresResponse]  # type: ignore[assignment]
     """GetGenre for up to 1000 ids, each with its own result: an application
     brings the ids it stored up to date with it.
@@ -160,11 +198,35 @@ class GenreRegistryAsyncStub(GenreRegistryStub):
     """
     LookupGenre: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.LookupGenreRequest, _genre_registry_pb2.LookupGenreResponse]  # type: ignore[assignment]
     """Answers with the genre that a spelling names; never creates.
-    NOT_FOUND: GENRE_NOT_FOUND. INVALID_ARGUMENT: as GetOrCreate.
+    NOT_FOUND: GENRE_NOT_FOUND. FAILED_PRECONDITION: SPELLING_BLOCKED.
+    INVALID_ARGUMENT: as GetOrCreate.
     """
     ListGenres: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ListGenresRequest, _genre_registry_pb2.ListGenresResponse]  # type: ignore[assignment]
-    """Lists all genres by ascending id, a page at a time.
-    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """Lists genres by ascending id, a page at a time. Pages hold what is true when
+    each is read; WatchGenres from the listing's revision completes them.
+
+    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID (also one of a
+    listing with other filters). NOT_FOUND: GENRE_NOT_FOUND, for `parent_id`.
+    """
+    SearchGenres: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.SearchGenresRequest, _genre_registry_pb2.SearchGenresResponse]  # type: ignore[assignment]
+    """Searches names and aliases: those that begin with the query, then those that
+    have a word beginning with it, then those that hold it anywhere, then those
+    that are nearly it (letters missing, swapped or without their accents). Case
+    and accents do not count. Deleted genres are not found.
+
+    INVALID_ARGUMENT: as LookupGenre, and PAGE_SIZE_NEGATIVE for `limit`.
+    """
+    WatchGenres: _aio.UnaryStreamMultiCallable[_genre_registry_pb2.WatchGenresRequest, _genre_registry_pb2.WatchGenresResponse]  # type: ignore[assignment]
+    """Streams every change after a revision, once and in order, and goes on with
+    those to come; while there are none, a heartbeat now and then, the first as
+    soon as the watcher has caught up. A listing and a watch from its revision
+    make a copy of the vocabulary and keep it true.
+
+    Ends with UNAVAILABLE when the server stops (SHUTTING_DOWN) or when the
+    watcher reads too slowly (WATCHER_TOO_SLOW): watch again from the revision
+    that was received last. OUT_OF_RANGE: HISTORY_TRIMMED if that revision is
+    older than the history kept, or of another incarnation: list again.
+    INVALID_ARGUMENT: REVISION_NEGATIVE.
     """
     ExplainSpelling: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ExplainSpellingRequest, _genre_registry_pb2.ExplainSpellingResponse]  # type: ignore[assignment]
     """Tells every step from a raw tag value to genres: the rule, the key and the
@@ -184,6 +246,10 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
     and INTERNAL with the id of a log line. Those that create may answer
     RESOURCE_EXHAUSTED with STORAGE_FULL, and DEADLINE_EXCEEDED with
     DEADLINE_PASSED, and have then written nothing.
+
+    An id that was merged into another genre's answers with that genre. A spelling
+    that a curator blocked, or whose genre is deleted, names none:
+    FAILED_PRECONDITION with SPELLING_BLOCKED.
     """
 
     @_abc_1.abstractmethod
@@ -201,6 +267,7 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: NAME_EMPTY, NAME_TOO_LONG, NAME_HAS_CONTROL_CHARACTER,
         TEXT_NOT_UTF8, NAME_WITHOUT_KEY, REQUEST_ID_TOO_LONG.
+        FAILED_PRECONDITION: SPELLING_BLOCKED.
         """
 
     @_abc_1.abstractmethod
@@ -238,7 +305,9 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _genre_registry_pb2.GetGenreRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_genre_registry_pb2.GetGenreResponse, _abc.Awaitable[_genre_registry_pb2.GetGenreResponse]]:
-        """Answers with the genre that has this id. NOT_FOUND: GENRE_NOT_FOUND."""
+        """Answers with the genre that has this id: with the surviving one after a
+        merge, with state DELETED after a delete. NOT_FOUND: GENRE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def BatchGetGenres(
@@ -259,7 +328,8 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_genre_registry_pb2.LookupGenreResponse, _abc.Awaitable[_genre_registry_pb2.LookupGenreResponse]]:
         """Answers with the genre that a spelling names; never creates.
-        NOT_FOUND: GENRE_NOT_FOUND. INVALID_ARGUMENT: as GetOrCreate.
+        NOT_FOUND: GENRE_NOT_FOUND. FAILED_PRECONDITION: SPELLING_BLOCKED.
+        INVALID_ARGUMENT: as GetOrCreate.
         """
 
     @_abc_1.abstractmethod
@@ -268,8 +338,43 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
         request: _genre_registry_pb2.ListGenresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_genre_registry_pb2.ListGenresResponse, _abc.Awaitable[_genre_registry_pb2.ListGenresResponse]]:
-        """Lists all genres by ascending id, a page at a time.
-        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+        """Lists genres by ascending id, a page at a time. Pages hold what is true when
+        each is read; WatchGenres from the listing's revision completes them.
+
+        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID (also one of a
+        listing with other filters). NOT_FOUND: GENRE_NOT_FOUND, for `parent_id`.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchGenres(
+        self,
+        request: _genre_registry_pb2.SearchGenresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.SearchGenresResponse, _abc.Awaitable[_genre_registry_pb2.SearchGenresResponse]]:
+        """Searches names and aliases: those that begin with the query, then those that
+        have a word beginning with it, then those that hold it anywhere, then those
+        that are nearly it (letters missing, swapped or without their accents). Case
+        and accents do not count. Deleted genres are not found.
+
+        INVALID_ARGUMENT: as LookupGenre, and PAGE_SIZE_NEGATIVE for `limit`.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchGenres(
+        self,
+        request: _genre_registry_pb2.WatchGenresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_genre_registry_pb2.WatchGenresResponse], _abc.AsyncIterator[_genre_registry_pb2.WatchGenresResponse]]:
+        """Streams every change after a revision, once and in order, and goes on with
+        those to come; while there are none, a heartbeat now and then, the first as
+        soon as the watcher has caught up. A listing and a watch from its revision
+        make a copy of the vocabulary and keep it true.
+
+        Ends with UNAVAILABLE when the server stops (SHUTTING_DOWN) or when the
+        watcher reads too slowly (WATCHER_TOO_SLOW): watch again from the revision
+        that was received last. OUT_OF_RANGE: HISTORY_TRIMMED if that revision is
+        older than the history kept, or of another incarnation: list again.
+        INVALID_ARGUMENT: REVISION_NEGATIVE.
         """
 
     @_abc_1.abstractmethod
@@ -283,6 +388,391 @@ class GenreRegistryServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_GenreRegistryServicer_to_server(servicer: GenreRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class GenreCurationStub:
+    """What curators call: a mend holds for ever, whatever is scanned afterwards.
+
+    Statuses are as those of GenreRegistry, and besides, for any method that names
+    a genre by id: NOT_FOUND with GENRE_NOT_FOUND; FAILED_PRECONDITION with
+    GENRE_MERGED (`redirected_to_id` in the metadata says which one to name
+    instead) or GENRE_DELETED (undelete it first). Where a request has
+    `expected_revision`, it is the revision of the genre as the caller last read
+    it, 0 for any; ABORTED with REVISION_MISMATCH says that the genre has changed
+    since. What is already as asked is not changed again, and makes no revision.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> GenreCurationAsyncStub: ...
+    UpdateGenre: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.UpdateGenreRequest, _genre_registry_pb2.UpdateGenreResponse]
+    """Changes a genre's name, description, parents and ids elsewhere.
+
+    A rename keeps the id and leaves the old name as an alias. A parent or an id
+    elsewhere that is taken away is not brought back by a reference pack.
+
+    INVALID_ARGUMENT: as GetOrCreate, UPDATE_MASK_INVALID, DESCRIPTION_TOO_LONG,
+    EXTERNAL_ID_INVALID. FAILED_PRECONDITION: SPELLING_TAKEN and
+    EXTERNAL_ID_TAKEN (`genre_id` in the metadata has it), SPELLING_BLOCKED,
+    PARENT_CYCLE. ABORTED: REVISION_MISMATCH.
+    """
+    AddAlias: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.AddAliasRequest, _genre_registry_pb2.AddAliasResponse]
+    """Has one more spelling reach a genre.
+
+    INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_TAKEN,
+    SPELLING_BLOCKED. ABORTED: REVISION_MISMATCH.
+    """
+    RemoveAlias: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.RemoveAliasRequest, _genre_registry_pb2.RemoveAliasResponse]
+    """Has a spelling reach a genre no more, for good: reference packs that know it
+    as that genre's are not heard either. The spelling is free then.
+
+    NOT_FOUND: SPELLING_NOT_FOUND, if it does not reach this genre.
+    FAILED_PRECONDITION: SPELLING_IS_NAME (rename the genre first).
+    ABORTED: REVISION_MISMATCH.
+    """
+    MergeGenres: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.MergeGenresRequest, _genre_registry_pb2.MergeGenresResponse]
+    """Joins genres: the sources' ids answer with the target from now on, their
+    spellings reach it, their children become its children, their ids elsewhere
+    unite with its own, and so does what was merged into them before. The
+    target keeps its name and its parents.
+
+    An id that was merged already stands for the genre it answers with, so that
+    the order of merges does not matter.
+
+    INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
+    FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its
+    own ancestor. ABORTED: REVISION_MISMATCH, of the target's.
+    """
+    UnmergeGenre: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.UnmergeGenreRequest, _genre_registry_pb2.UnmergeGenreResponse]
+    """Undoes the merging of one source: it is a genre of its own again, with the
+    spellings and the ids elsewhere that it brought and the survivor still has,
+    with its parents and children, and with what had been merged into it before.
+
+    FAILED_PRECONDITION: GENRE_NOT_MERGED; SPELLING_TAKEN or SPELLING_BLOCKED if
+    its name is another genre's, or nobody's, meanwhile.
+    """
+    DeleteGenre: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.DeleteGenreRequest, _genre_registry_pb2.DeleteGenreResponse]
+    """Takes a genre out of use: its id answers with state DELETED, and its
+    spellings are blocked. ABORTED: REVISION_MISMATCH.
+    """
+    UndeleteGenre: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.UndeleteGenreRequest, _genre_registry_pb2.UndeleteGenreResponse]
+    """Brings a deleted genre back, as it was. ABORTED: REVISION_MISMATCH."""
+    BlockSpelling: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.BlockSpellingRequest, _genre_registry_pb2.BlockSpellingResponse]
+    """Has a spelling name no genre, whoever asks. An alias is taken from its genre.
+
+    INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+    (delete the genre, or rename it first).
+    """
+    UnblockSpelling: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.UnblockSpellingRequest, _genre_registry_pb2.UnblockSpellingResponse]
+    """Frees a blocked spelling. NOT_FOUND: SPELLING_NOT_FOUND, if it is not blocked.
+    FAILED_PRECONDITION: GENRE_DELETED, if it is blocked as a deleted genre's.
+    """
+    DistinguishSpelling: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.DistinguishSpellingRequest, _genre_registry_pb2.DistinguishSpellingResponse]
+    """Pins a spelling apart from those that share its identity key: from now on it
+    reaches a genre of its own, or one that the request names, and only when
+    written like this, but for case and typography.
+
+    INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+    (it is written as a genre's very name: distinguish the other spelling);
+    SPELLING_TAKEN (it is pinned to another genre already).
+    """
+    ListReviews: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ListReviewsRequest, _genre_registry_pb2.ListReviewsResponse]
+    """Lists compounds that no rule could decide, those seen most often first.
+    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """
+    SettleReview: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.SettleReviewRequest, _genre_registry_pb2.SettleReviewResponse]
+    """Decides on a compound, for good; to decide anew replaces what was decided.
+    A compound need not be on the list: any tag may be expanded into several.
+
+    INVALID_ARGUMENT: SETTLEMENT_MISSING, BATCH_TOO_LARGE (more than 100 names),
+    and as GetOrCreate for `text` and each of `expand.names`.
+    FAILED_PRECONDITION: SPELLING_TAKEN, SPELLING_BLOCKED.
+    """
+    ListHistory: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.ListHistoryRequest, _genre_registry_pb2.ListHistoryResponse]
+    """Lists the changes of one genre or of all, the latest first. Never trimmed.
+    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """
+
+@_typing.type_check_only
+class GenreCurationAsyncStub(GenreCurationStub):
+    """What curators call: a mend holds for ever, whatever is scanned afterwards.
+
+    Statuses are as those of GenreRegistry, and besides, for any method that names
+    a genre by id: NOT_FOUND with GENRE_NOT_FOUND; FAILED_PRECONDITION with
+    GENRE_MERGED (`redirected_to_id` in the metadata says which one to name
+    instead) or GENRE_DELETED (undelete it first). Where a request has
+    `expected_revision`, it is the revision of the genre as the caller last read
+    it, 0 for any; ABORTED with REVISION_MISMATCH says that the genre has changed
+    since. What is already as asked is not changed again, and makes no revision.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    UpdateGenre: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.UpdateGenreRequest, _genre_registry_pb2.UpdateGenreResponse]  # type: ignore[assignment]
+    """Changes a genre's name, description, parents and ids elsewhere.
+
+    A rename keeps the id and leaves the old name as an alias. A parent or an id
+    elsewhere that is taken away is not brought back by a reference pack.
+
+    INVALID_ARGUMENT: as GetOrCreate, UPDATE_MASK_INVALID, DESCRIPTION_TOO_LONG,
+    EXTERNAL_ID_INVALID. FAILED_PRECONDITION: SPELLING_TAKEN and
+    EXTERNAL_ID_TAKEN (`genre_id` in the metadata has it), SPELLING_BLOCKED,
+    PARENT_CYCLE. ABORTED: REVISION_MISMATCH.
+    """
+    AddAlias: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.AddAliasRequest, _genre_registry_pb2.AddAliasResponse]  # type: ignore[assignment]
+    """Has one more spelling reach a genre.
+
+    INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_TAKEN,
+    SPELLING_BLOCKED. ABORTED: REVISION_MISMATCH.
+    """
+    RemoveAlias: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.RemoveAliasRequest, _genre_registry_pb2.RemoveAliasResponse]  # type: ignore[assignment]
+    """Has a spelling reach a genre no more, for good: reference packs that know it
+    as that genre's are not heard either. The spelling is free then.
+
+    NOT_FOUND: SPELLING_NOT_FOUND, if it does not reach this genre.
+    FAILED_PRECONDITION: SPELLING_IS_NAME (rename the genre first).
+    ABORTED: REVISION_MISMATCH.
+    """
+    MergeGenres: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.MergeGenresRequest, _genre_registry_pb2.MergeGenresResponse]  # type: ignore[assignment]
+    """Joins genres: the sources' ids answer with the target from now on, their
+    spellings reach it, their children become its children, their ids elsewhere
+    unite with its own, and so does what was merged into them before. The
+    target keeps its name and its parents.
+
+    An id that was merged already stands for the genre it answers with, so that
+    the order of merges does not matter.
+
+    INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
+    FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its
+    own ancestor. ABORTED: REVISION_MISMATCH, of the target's.
+    """
+    UnmergeGenre: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.UnmergeGenreRequest, _genre_registry_pb2.UnmergeGenreResponse]  # type: ignore[assignment]
+    """Undoes the merging of one source: it is a genre of its own again, with the
+    spellings and the ids elsewhere that it brought and the survivor still has,
+    with its parents and children, and with what had been merged into it before.
+
+    FAILED_PRECONDITION: GENRE_NOT_MERGED; SPELLING_TAKEN or SPELLING_BLOCKED if
+    its name is another genre's, or nobody's, meanwhile.
+    """
+    DeleteGenre: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.DeleteGenreRequest, _genre_registry_pb2.DeleteGenreResponse]  # type: ignore[assignment]
+    """Takes a genre out of use: its id answers with state DELETED, and its
+    spellings are blocked. ABORTED: REVISION_MISMATCH.
+    """
+    UndeleteGenre: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.UndeleteGenreRequest, _genre_registry_pb2.UndeleteGenreResponse]  # type: ignore[assignment]
+    """Brings a deleted genre back, as it was. ABORTED: REVISION_MISMATCH."""
+    BlockSpelling: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.BlockSpellingRequest, _genre_registry_pb2.BlockSpellingResponse]  # type: ignore[assignment]
+    """Has a spelling name no genre, whoever asks. An alias is taken from its genre.
+
+    INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+    (delete the genre, or rename it first).
+    """
+    UnblockSpelling: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.UnblockSpellingRequest, _genre_registry_pb2.UnblockSpellingResponse]  # type: ignore[assignment]
+    """Frees a blocked spelling. NOT_FOUND: SPELLING_NOT_FOUND, if it is not blocked.
+    FAILED_PRECONDITION: GENRE_DELETED, if it is blocked as a deleted genre's.
+    """
+    DistinguishSpelling: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.DistinguishSpellingRequest, _genre_registry_pb2.DistinguishSpellingResponse]  # type: ignore[assignment]
+    """Pins a spelling apart from those that share its identity key: from now on it
+    reaches a genre of its own, or one that the request names, and only when
+    written like this, but for case and typography.
+
+    INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+    (it is written as a genre's very name: distinguish the other spelling);
+    SPELLING_TAKEN (it is pinned to another genre already).
+    """
+    ListReviews: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ListReviewsRequest, _genre_registry_pb2.ListReviewsResponse]  # type: ignore[assignment]
+    """Lists compounds that no rule could decide, those seen most often first.
+    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """
+    SettleReview: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.SettleReviewRequest, _genre_registry_pb2.SettleReviewResponse]  # type: ignore[assignment]
+    """Decides on a compound, for good; to decide anew replaces what was decided.
+    A compound need not be on the list: any tag may be expanded into several.
+
+    INVALID_ARGUMENT: SETTLEMENT_MISSING, BATCH_TOO_LARGE (more than 100 names),
+    and as GetOrCreate for `text` and each of `expand.names`.
+    FAILED_PRECONDITION: SPELLING_TAKEN, SPELLING_BLOCKED.
+    """
+    ListHistory: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.ListHistoryRequest, _genre_registry_pb2.ListHistoryResponse]  # type: ignore[assignment]
+    """Lists the changes of one genre or of all, the latest first. Never trimmed.
+    INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+    """
+
+class GenreCurationServicer(metaclass=_abc_1.ABCMeta):
+    """What curators call: a mend holds for ever, whatever is scanned afterwards.
+
+    Statuses are as those of GenreRegistry, and besides, for any method that names
+    a genre by id: NOT_FOUND with GENRE_NOT_FOUND; FAILED_PRECONDITION with
+    GENRE_MERGED (`redirected_to_id` in the metadata says which one to name
+    instead) or GENRE_DELETED (undelete it first). Where a request has
+    `expected_revision`, it is the revision of the genre as the caller last read
+    it, 0 for any; ABORTED with REVISION_MISMATCH says that the genre has changed
+    since. What is already as asked is not changed again, and makes no revision.
+    """
+
+    @_abc_1.abstractmethod
+    def UpdateGenre(
+        self,
+        request: _genre_registry_pb2.UpdateGenreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.UpdateGenreResponse, _abc.Awaitable[_genre_registry_pb2.UpdateGenreResponse]]:
+        """Changes a genre's name, description, parents and ids elsewhere.
+
+        A rename keeps the id and leaves the old name as an alias. A parent or an id
+        elsewhere that is taken away is not brought back by a reference pack.
+
+        INVALID_ARGUMENT: as GetOrCreate, UPDATE_MASK_INVALID, DESCRIPTION_TOO_LONG,
+        EXTERNAL_ID_INVALID. FAILED_PRECONDITION: SPELLING_TAKEN and
+        EXTERNAL_ID_TAKEN (`genre_id` in the metadata has it), SPELLING_BLOCKED,
+        PARENT_CYCLE. ABORTED: REVISION_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def AddAlias(
+        self,
+        request: _genre_registry_pb2.AddAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.AddAliasResponse, _abc.Awaitable[_genre_registry_pb2.AddAliasResponse]]:
+        """Has one more spelling reach a genre.
+
+        INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_TAKEN,
+        SPELLING_BLOCKED. ABORTED: REVISION_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveAlias(
+        self,
+        request: _genre_registry_pb2.RemoveAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.RemoveAliasResponse, _abc.Awaitable[_genre_registry_pb2.RemoveAliasResponse]]:
+        """Has a spelling reach a genre no more, for good: reference packs that know it
+        as that genre's are not heard either. The spelling is free then.
+
+        NOT_FOUND: SPELLING_NOT_FOUND, if it does not reach this genre.
+        FAILED_PRECONDITION: SPELLING_IS_NAME (rename the genre first).
+        ABORTED: REVISION_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def MergeGenres(
+        self,
+        request: _genre_registry_pb2.MergeGenresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.MergeGenresResponse, _abc.Awaitable[_genre_registry_pb2.MergeGenresResponse]]:
+        """Joins genres: the sources' ids answer with the target from now on, their
+        spellings reach it, their children become its children, their ids elsewhere
+        unite with its own, and so does what was merged into them before. The
+        target keeps its name and its parents.
+
+        An id that was merged already stands for the genre it answers with, so that
+        the order of merges does not matter.
+
+        INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
+        FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its
+        own ancestor. ABORTED: REVISION_MISMATCH, of the target's.
+        """
+
+    @_abc_1.abstractmethod
+    def UnmergeGenre(
+        self,
+        request: _genre_registry_pb2.UnmergeGenreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.UnmergeGenreResponse, _abc.Awaitable[_genre_registry_pb2.UnmergeGenreResponse]]:
+        """Undoes the merging of one source: it is a genre of its own again, with the
+        spellings and the ids elsewhere that it brought and the survivor still has,
+        with its parents and children, and with what had been merged into it before.
+
+        FAILED_PRECONDITION: GENRE_NOT_MERGED; SPELLING_TAKEN or SPELLING_BLOCKED if
+        its name is another genre's, or nobody's, meanwhile.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteGenre(
+        self,
+        request: _genre_registry_pb2.DeleteGenreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.DeleteGenreResponse, _abc.Awaitable[_genre_registry_pb2.DeleteGenreResponse]]:
+        """Takes a genre out of use: its id answers with state DELETED, and its
+        spellings are blocked. ABORTED: REVISION_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteGenre(
+        self,
+        request: _genre_registry_pb2.UndeleteGenreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.UndeleteGenreResponse, _abc.Awaitable[_genre_registry_pb2.UndeleteGenreResponse]]:
+        """Brings a deleted genre back, as it was. ABORTED: REVISION_MISMATCH."""
+
+    @_abc_1.abstractmethod
+    def BlockSpelling(
+        self,
+        request: _genre_registry_pb2.BlockSpellingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.BlockSpellingResponse, _abc.Awaitable[_genre_registry_pb2.BlockSpellingResponse]]:
+        """Has a spelling name no genre, whoever asks. An alias is taken from its genre.
+
+        INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+        (delete the genre, or rename it first).
+        """
+
+    @_abc_1.abstractmethod
+    def UnblockSpelling(
+        self,
+        request: _genre_registry_pb2.UnblockSpellingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.UnblockSpellingResponse, _abc.Awaitable[_genre_registry_pb2.UnblockSpellingResponse]]:
+        """Frees a blocked spelling. NOT_FOUND: SPELLING_NOT_FOUND, if it is not blocked.
+        FAILED_PRECONDITION: GENRE_DELETED, if it is blocked as a deleted genre's.
+        """
+
+    @_abc_1.abstractmethod
+    def DistinguishSpelling(
+        self,
+        request: _genre_registry_pb2.DistinguishSpellingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.DistinguishSpellingResponse, _abc.Awaitable[_genre_registry_pb2.DistinguishSpellingResponse]]:
+        """Pins a spelling apart from those that share its identity key: from now on it
+        reaches a genre of its own, or one that the request names, and only when
+        written like this, but for case and typography.
+
+        INVALID_ARGUMENT: as GetOrCreate. FAILED_PRECONDITION: SPELLING_IS_NAME
+        (it is written as a genre's very name: distinguish the other spelling);
+        SPELLING_TAKEN (it is pinned to another genre already).
+        """
+
+    @_abc_1.abstractmethod
+    def ListReviews(
+        self,
+        request: _genre_registry_pb2.ListReviewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.ListReviewsResponse, _abc.Awaitable[_genre_registry_pb2.ListReviewsResponse]]:
+        """Lists compounds that no rule could decide, those seen most often first.
+        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def SettleReview(
+        self,
+        request: _genre_registry_pb2.SettleReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.SettleReviewResponse, _abc.Awaitable[_genre_registry_pb2.SettleReviewResponse]]:
+        """Decides on a compound, for good; to decide anew replaces what was decided.
+        A compound need not be on the list: any tag may be expanded into several.
+
+        INVALID_ARGUMENT: SETTLEMENT_MISSING, BATCH_TOO_LARGE (more than 100 names),
+        and as GetOrCreate for `text` and each of `expand.names`.
+        FAILED_PRECONDITION: SPELLING_TAKEN, SPELLING_BLOCKED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHistory(
+        self,
+        request: _genre_registry_pb2.ListHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.ListHistoryResponse, _abc.Awaitable[_genre_registry_pb2.ListHistoryResponse]]:
+        """Lists the changes of one genre or of all, the latest first. Never trimmed.
+        INVALID_ARGUMENT: PAGE_SIZE_NEGATIVE, PAGE_TOKEN_INVALID.
+        """
+
+def add_GenreCurationServicer_to_server(servicer: GenreCurationServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class GenreOperationsStub:
     """What operators call. Statuses are as those of GenreRegistry."""
@@ -298,6 +788,25 @@ class GenreOperationsStub:
 
     INVALID_ARGUMENT: PACK_UNKNOWN, PACK_INVALID.
     """
+    Export: _grpc.UnaryStreamMultiCallable[_genre_registry_pb2.ExportRequest, _genre_registry_pb2.ExportResponse]
+    """Streams everything that the registry holds, as of one revision: its own
+    record, then packs, genres, blocks, reviews, and the journal of changes.
+    """
+    Import: _grpc.StreamStreamMultiCallable[_genre_registry_pb2.ImportRequest, _genre_registry_pb2.ImportResponse]
+    """Takes in records: those of an export, or genres from elsewhere.
+
+    An export that is imported into an empty registry makes it the same registry
+    (ids, revisions and journal; the incarnation is a new one), in one
+    transaction. Into a registry that holds something, genres are taken in by
+    name: what is there is kept, what is missing is added, nothing is renamed,
+    merged, revived or deleted, and journals stay where they are. To import again changes
+    nothing; an import that was cut short is completed by repeating it.
+
+    Responses tell of the progress and, part by part, of the outcome.
+
+    INVALID_ARGUMENT: RECORD_INVALID (which one, in the metadata).
+    FAILED_PRECONDITION: REGISTRY_NOT_EMPTY, for `keep_ids`.
+    """
 
 @_typing.type_check_only
 class GenreOperationsAsyncStub(GenreOperationsStub):
@@ -310,6 +819,25 @@ class GenreOperationsAsyncStub(GenreOperationsStub):
     change of its own; none is renamed or merged.
 
     INVALID_ARGUMENT: PACK_UNKNOWN, PACK_INVALID.
+    """
+    Export: _aio.UnaryStreamMultiCallable[_genre_registry_pb2.ExportRequest, _genre_registry_pb2.ExportResponse]  # type: ignore[assignment]
+    """Streams everything that the registry holds, as of one revision: its own
+    record, then packs, genres, blocks, reviews, and the journal of changes.
+    """
+    Import: _aio.StreamStreamMultiCallable[_genre_registry_pb2.ImportRequest, _genre_registry_pb2.ImportResponse]  # type: ignore[assignment]
+    """Takes in records: those of an export, or genres from elsewhere.
+
+    An export that is imported into an empty registry makes it the same registry
+    (ids, revisions and journal; the incarnation is a new one), in one
+    transaction. Into a registry that holds something, genres are taken in by
+    name: what is there is kept, what is missing is added, nothing is renamed,
+    merged, revived or deleted, and journals stay where they are. To import again changes
+    nothing; an import that was cut short is completed by repeating it.
+
+    Responses tell of the progress and, part by part, of the outcome.
+
+    INVALID_ARGUMENT: RECORD_INVALID (which one, in the metadata).
+    FAILED_PRECONDITION: REGISTRY_NOT_EMPTY, for `keep_ids`.
     """
 
 class GenreOperationsServicer(metaclass=_abc_1.ABCMeta):
@@ -326,6 +854,37 @@ class GenreOperationsServicer(metaclass=_abc_1.ABCMeta):
         change of its own; none is renamed or merged.
 
         INVALID_ARGUMENT: PACK_UNKNOWN, PACK_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def Export(
+        self,
+        request: _genre_registry_pb2.ExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_genre_registry_pb2.ExportResponse], _abc.AsyncIterator[_genre_registry_pb2.ExportResponse]]:
+        """Streams everything that the registry holds, as of one revision: its own
+        record, then packs, genres, blocks, reviews, and the journal of changes.
+        """
+
+    @_abc_1.abstractmethod
+    def Import(
+        self,
+        request_iterator: _MaybeAsyncIterator[_genre_registry_pb2.ImportRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_genre_registry_pb2.ImportResponse], _abc.AsyncIterator[_genre_registry_pb2.ImportResponse]]:
+        """Takes in records: those of an export, or genres from elsewhere.
+
+        An export that is imported into an empty registry makes it the same registry
+        (ids, revisions and journal; the incarnation is a new one), in one
+        transaction. Into a registry that holds something, genres are taken in by
+        name: what is there is kept, what is missing is added, nothing is renamed,
+        merged, revived or deleted, and journals stay where they are. To import again changes
+        nothing; an import that was cut short is completed by repeating it.
+
+        Responses tell of the progress and, part by part, of the outcome.
+
+        INVALID_ARGUMENT: RECORD_INVALID (which one, in the metadata).
+        FAILED_PRECONDITION: REGISTRY_NOT_EMPTY, for `keep_ids`.
         """
 
 def add_GenreOperationsServicer_to_server(servicer: GenreOperationsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

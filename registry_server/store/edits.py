@@ -1,0 +1,122 @@
+"""Making edits: each in a savepoint, so that a refusal leaves nothing half done."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from registry_server.store import schema
+from registry_server.store.curating import (
+    add_alias,
+    block_spelling,
+    delete_genre,
+    distinguish_spelling,
+    remove_alias,
+    unblock_spelling,
+    undelete_genre,
+    update_genre,
+)
+from registry_server.store.deciding import decided, pinned
+from registry_server.store.editing import Editing
+from registry_server.store.genres import find, genres
+from registry_server.store.importing import import_genres, import_links
+from registry_server.store.merging import merge_genres, unmerge_genre
+from registry_server.store.settling import settle_review
+from registry_server.vocabulary import edits
+from registry_server.vocabulary.edits import Edit, Edited, Effects, Imported
+from registry_server.vocabulary.knowledge import Knowledge
+from registry_server.vocabulary.records import ImportGenres, ImportLinks
+from registry_server.vocabulary.refusals import RegistryError
+
+_MAKE: dict[type[Edit], Callable[[Editing, Any], Edited]] = {
+    edits.UpdateGenre: update_genre,
+    edits.AddAlias: add_alias,
+    edits.RemoveAlias: remove_alias,
+    edits.MergeGenres: merge_genres,
+    edits.UnmergeGenre: unmerge_genre,
+    edits.DeleteGenre: delete_genre,
+    edits.UndeleteGenre: undelete_genre,
+    edits.BlockSpelling: block_spelling,
+    edits.UnblockSpelling: unblock_spelling,
+    edits.DistinguishSpelling: distinguish_spelling,
+    edits.SettleReview: settle_review,
+    ImportGenres: import_genres,
+    ImportLinks: import_links,
+}
+
+
+def make_edits(
+    connection: Connection, wanted: Sequence[Edit], knowledge: Knowledge, history_kept: int
+) -> tuple[list[Edited | RegistryError], Effects]:
+    """
+    Make *wanted*, one after the other; return what each came to and what they changed.
+
+    What is only to be validated is made, and unmade.
+    """
+    outcomes: list[Edited | RegistryError] = []
+    made: list[Editing] = []
+    for edit in wanted:
+        editing = Editing(connection, edit.who, knowledge, history_kept)
+        savepoint = connection.begin_nested()
+        try:
+            outcome = _MAKE[type(edit)](editing, edit)
+            editing.write()
+        except RegistryError as refusal:
+            savepoint.rollback()
+            outcomes.append(refusal)
+            continue
+        outcomes.append(outcome)
+        if isinstance(edit, edits.MergeGenres) and edit.validate_only:
+            savepoint.rollback()
+            continue
+        savepoint.commit()
+        made.append(editing)
+    return outcomes, _effects(connection, made)
+
+
+def rehearse(
+    connection: Connection,
+    wanted: Callable[[dict[int, int]], Iterator[Edit]],
+    knowledge: Knowledge,
+    history_kept: int,
+) -> Imported:
+    """Return what importing edits come to all in all, and unmake them."""
+    [id_last] = connection.execute(select(schema.registry.c.genre_id_last)).scalars()
+    whole = Imported()
+    told: set[int] = set()
+    mapping: dict[int, int] = {}
+    savepoint = connection.begin_nested()
+    try:
+        for edit in wanted(mapping):
+            [outcome], _ = make_edits(connection, [edit], knowledge, history_kept)
+            if isinstance(outcome, RegistryError):
+                raise outcome
+            imported = outcome.imported
+            assert imported is not None
+            mapping.update({each.old_id: each.new_id for each in imported.mappings})
+            imported.without(told)
+            whole.created += imported.created
+            whole.changed += imported.changed
+            whole.mappings += imported.mappings
+            whole.problems += imported.problems
+    finally:
+        savepoint.rollback()
+    whole.mappings = [
+        each if each.new_id <= id_last else each._replace(new_id=0) for each in whole.mappings
+    ]
+    return whole
+
+
+def _effects(connection: Connection, made: Sequence[Editing]) -> Effects:
+    touched = {key for editing in made for key in editing.touched}
+    ids = {genre_id for editing in made for genre_id in editing.changed}
+    changed = genres(connection, ids) if ids else {}
+    gone = frozenset(genre_id for editing in made for genre_id in editing.gone)
+    reached = find(connection, touched) if touched else {}
+    return Effects(
+        {genre.id: genre for genre in changed.values()},
+        gone,
+        {key: reached.get(key) for key in touched},
+        decided(connection, touched) if touched else {},
+        pinned(connection, touched),
+    )

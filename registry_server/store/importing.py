@@ -1,0 +1,301 @@
+"""
+Taking in records by name, into a registry that holds something: what is there stays as it
+is, what is missing is added, and what stands against it is told.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import insert, select
+
+from registry_server.store import schema
+from registry_server.store.curating import block, is_ancestor, set_state
+from registry_server.store.editing import Editing, fold_of
+from registry_server.store.genres import SURVIVOR, find
+from registry_server.store.granting import grant
+from registry_server.store.journal import insert_all
+from registry_server.store.restoring import compounds, row_of_review
+from registry_server.store.settling import make_known
+from registry_server.store.tombstones import bury, removed_parents
+from registry_server.vocabulary.change import ChangeKind
+from registry_server.vocabulary.curation_refusals import (
+    ExternalIdTaken,
+    GenreNotMerged,
+    ParentCycle,
+    SpellingBlocked,
+    SpellingTaken,
+)
+from registry_server.vocabulary.edits import Edited, Imported, Mapped, Problem, Review
+from registry_server.vocabulary.genre import Claim, Genre, State
+from registry_server.vocabulary.identity import Spelling, pinned_key
+from registry_server.vocabulary.records import (
+    BlockRecord,
+    DetachedRecord,
+    GenreRecord,
+    ImportGenres,
+    ImportLinks,
+    Numbered,
+    SpellingRecord,
+)
+from registry_server.vocabulary.refusals import InvalidName
+
+KEPT_HERE = "KEPT_HERE"
+"""Why a record was not followed: a curator, or the registry, has it otherwise here."""
+
+
+def import_genres(editing: Editing, edit: ImportGenres) -> Edited:
+    imported = Imported(done=len(edit.records))
+    named = list(_named(editing, edit.records, imported))
+    granted = grant(editing.connection, [claim for _, _, claim in named]).granted
+    own_keys: list[str] = []
+    for (at, record, claim), each in zip(named, granted, strict=True):
+        if not each.genre.is_active:
+            refusal = SpellingBlocked(claim.spelling.text, each.genre.id)
+            if record.state is State.ACTIVE:
+                imported.problems.append(_problem(at, record.name, refusal))
+            if each.genre.id:
+                imported.mappings.append(Mapped(record.id, each.genre.id, each.genre.name))
+            continue
+        if each.made:
+            imported.created.append(each.genre.id)
+            editing.changed[each.genre.id] = each.genre
+            editing.touched.update(each.keys)
+            own_keys.append(each.keys[0])
+        genre = each.genre
+        if not _has_all(genre, record):
+            genre = _gain(editing, at, record, genre, imported, made=each.made)
+        if genre.revision != each.genre.revision:
+            imported.changed.append(genre.id)
+        if record.id:
+            imported.mappings.append(Mapped(record.id, genre.id, genre.name))
+    make_known(editing, own_keys)
+    for at, other in edit.records:
+        match other:
+            case BlockRecord():
+                _block(editing, at, other, imported)
+            case DetachedRecord():
+                bury(editing.connection, schema.DETACHED, 0, other.key)
+                editing.touched.add(other.key)
+            case Review():
+                _review(editing, other)
+    return Edited(imported=imported)
+
+
+def _has_all(genre: Genre, record: GenreRecord) -> bool:
+    """Whether a genre has what its record says of it, as most have; each is looked at quickly."""
+    return (
+        {each.text for each in record.spellings} <= {genre.name, *genre.aliases}
+        and not any(each.is_pinned for each in record.spellings)
+        and set(record.external_ids) <= set(genre.external_ids)
+        and (bool(genre.description) or not record.description)
+        and record.state is State.ACTIVE
+    )
+
+
+def _named(
+    editing: Editing, records: Iterable[Numbered], imported: Imported
+) -> Iterator[tuple[int, GenreRecord, Claim]]:
+    """Give each genre that is not merged with the claim to its name."""
+    knowledge = editing.knowledge
+    for at, record in records:
+        if not isinstance(record, GenreRecord) or record.merged_into_id:
+            continue
+        try:
+            name = _pinned(knowledge.spelling(record.name), _name_of(record))
+        except InvalidName as refusal:
+            imported.problems.append(Problem(at, record.name, refusal.reason, refusal.message))
+            continue
+        if not record.revision:
+            imported.problems += compounds(at, record.name, knowledge)
+        meaning = knowledge.meaning(name)
+        reference = meaning.reference if meaning else None
+        yield at, record, Claim(name, "", reference, knowledge, editing.who)
+
+
+def _name_of(record: GenreRecord) -> SpellingRecord:
+    return next((each for each in record.spellings if each.is_name), SpellingRecord(record.name))
+
+
+def _pinned(spelling: Spelling, record: SpellingRecord) -> Spelling:
+    """Return *spelling* with the key that its record says."""
+    if not record.is_pinned:
+        return spelling
+    return Spelling(spelling.text, spelling.strict, pinned_key(spelling.strict))
+
+
+def _gain(
+    editing: Editing, at: int, record: GenreRecord, genre: Genre, imported: Imported, *, made: bool
+) -> Genre:
+    """Give a genre what its record has and it has not, and return it."""
+    editing.remember([genre.id])
+    _gain_aliases(editing, at, record.spellings, genre.id, imported)
+    _gain_external_ids(editing, at, record, genre, imported)
+    if record.description and not genre.description:
+        editing.change_genre(genre.id, description=record.description)
+    if record.state is State.DELETED:
+        if made:
+            return set_state(editing, genre, State.DELETED)
+        message = "It is deleted there and in use here; it was left in use."
+        imported.problems.append(Problem(at, record.name, KEPT_HERE, message))
+    return editing.note(ChangeKind.UPDATED, genre.id)
+
+
+def _gain_aliases(
+    editing: Editing,
+    at: int,
+    spellings: Iterable[SpellingRecord],
+    genre_id: int,
+    imported: Imported,
+) -> None:
+    for each in spellings:
+        try:
+            spelling = editing.knowledge.spelling(each.text)
+        except InvalidName as refusal:
+            imported.problems.append(Problem(at, each.text, refusal.reason, refusal.message))
+            continue
+        pin = pinned_key(spelling.strict)
+        held = editing.holders(spelling)
+        holder = held.get(pin) or (None if each.is_pinned else held.get(fold_of(spelling)))
+        if holder is None:
+            key = pin if each.is_pinned else fold_of(spelling)
+            editing.add_row(key, spelling, genre_id, schema.ALIAS)
+        elif holder.genre_id != genre_id:
+            try:
+                editing.refuse_held(spelling, holder)
+            except (SpellingTaken, SpellingBlocked) as refusal:
+                imported.problems.append(_problem(at, each.text, refusal))
+
+
+def _gain_external_ids(
+    editing: Editing, at: int, record: GenreRecord, genre: Genre, imported: Imported
+) -> None:
+    had = dict(genre.external_ids)
+    table = schema.external_id.c
+    for whose, value in record.external_ids:
+        if had.get(whose) == value:
+            continue
+        holder_id = editing.connection.execute(
+            select(SURVIVOR)
+            .join_from(schema.external_id, schema.genre)
+            .where(table.whose == whose, table.value == value)
+        ).scalar()
+        if holder_id is not None:
+            if holder_id != genre.id:
+                refusal = ExternalIdTaken(whose, value, holder_id)
+                imported.problems.append(_problem(at, record.name, refusal))
+        elif whose in had:
+            message = f"Its {whose} id is {value} there and {had[whose]} here, which was kept."
+            imported.problems.append(Problem(at, record.name, KEPT_HERE, message))
+        else:
+            row = {"genre_id": genre.id, "whose": whose, "value": value}
+            editing.connection.execute(insert(schema.external_id).values(row))
+
+
+def _block(editing: Editing, at: int, record: BlockRecord, imported: Imported) -> None:
+    try:
+        spelling = editing.knowledge.spelling(record.spelling)
+    except InvalidName as refusal:
+        imported.problems.append(Problem(at, record.spelling, refusal.reason, refusal.message))
+        return
+    holder = editing.holder(spelling)
+    if holder is None:
+        block(editing, spelling)
+    elif holder.genre_id is not None:
+        message = f"It is blocked there and reaches genre {holder.genre_id} here, which was kept."
+        imported.problems.append(Problem(at, record.spelling, KEPT_HERE, message))
+
+
+def _review(editing: Editing, review: Review) -> None:
+    known = editing.connection.execute(
+        select(schema.review.c.lookup_key).where(schema.review.c.lookup_key == review.key)
+    ).scalar()
+    if known is None:
+        insert_all(editing.connection, schema.review, [row_of_review(review)])
+        editing.touched.add(review.key)
+
+
+def import_links(editing: Editing, edit: ImportLinks) -> Edited:
+    imported = Imported(done=len(edit.records))
+    buried = removed_parents(editing.connection)
+    for at, record in edit.records:
+        if not isinstance(record, GenreRecord):
+            continue
+        if record.merged_into_id:
+            _follow_merge(editing, at, record, edit.mapping.get(record.merged_into_id, 0), imported)
+            continue
+        wanted = [edit.mapping[each] for each in record.parent_ids if each in edit.mapping]
+        names = _keys_of(editing, record.parents)
+        reached = find(editing.connection, names) if names else {}
+        wanted += [reached[key].id for key in names if key in reached and reached[key].is_active]
+        child_id = edit.mapping.get(record.id, 0) if record.id else 0
+        if wanted and not child_id:
+            own = _keys_of(editing, [record.name])
+            found = find(editing.connection, own) if own else {}
+            child_id = next((genre.id for genre in found.values()), 0)
+        if wanted and child_id:
+            _gain_parents(editing, at, child_id, wanted, buried, imported)
+    return Edited(imported=imported)
+
+
+def _keys_of(editing: Editing, names: Iterable[str]) -> list[str]:
+    """Return the keys by which *names* reach genres: their own, else what packs say."""
+    keys = []
+    for name in names:
+        try:
+            spelling = editing.knowledge.spelling(name)
+        except InvalidName:
+            continue
+        meaning = editing.knowledge.meaning(spelling)
+        held = editing.holder(spelling)
+        key = meaning.reference.key if meaning and held is None else spelling.fold
+        keys.append(key)
+    return keys
+
+
+def _gain_parents(
+    editing: Editing,
+    at: int,
+    child_id: int,
+    wanted: Iterable[int],
+    buried: set[tuple[int, int]],
+    imported: Imported,
+) -> None:
+    [child, *parents] = editing.remember([child_id, *wanted])
+    had = set(child.parent_ids)
+    for parent in parents:
+        # Of two that are one genre here, one may be the other's parent there.
+        if parent.id in {*had, child.id} or not parent.is_active or not child.is_active:
+            continue
+        if (child.id, parent.id) in buried:
+            message = f"A curator took the parent {parent.name!r} from it here."
+            imported.problems.append(Problem(at, child.name, KEPT_HERE, message))
+        elif is_ancestor(editing, child.id, parent.id):
+            imported.problems.append(_problem(at, child.name, ParentCycle(child.id, parent.id)))
+        else:
+            had.add(parent.id)
+            row = {"child_id": child.id, "parent_id": parent.id}
+            editing.connection.execute(insert(schema.parent).values(row))
+    if editing.note(ChangeKind.UPDATED, child.id).revision != child.revision:
+        imported.changed.append(child.id)
+
+
+def _follow_merge(
+    editing: Editing, at: int, record: GenreRecord, survivor_id: int, imported: Imported
+) -> None:
+    """Have what was merged there reach the same genre here, as its alias."""
+    if not survivor_id:
+        refusal = GenreNotMerged(record.id)
+        message = f"Genre {record.merged_into_id}, which it was merged into, did not come here."
+        imported.problems.append(Problem(at, record.name, refusal.reason, message))
+        return
+    [survivor] = editing.remember([survivor_id])
+    _gain_aliases(editing, at, record.spellings, survivor.id, imported)
+    after = editing.note(ChangeKind.UPDATED, survivor.id)
+    if after.revision != survivor.revision:
+        imported.changed.append(survivor.id)
+    imported.mappings.append(Mapped(record.id, survivor.id, survivor.name))
+
+
+def _problem(
+    at: int, text: str, refusal: SpellingTaken | SpellingBlocked | ExternalIdTaken | ParentCycle
+) -> Problem:
+    return Problem(at, text, refusal.reason, refusal.message)

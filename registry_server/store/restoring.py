@@ -1,0 +1,296 @@
+"""
+Filling an empty registry: with the records of an export, whatever they hold, or with genres
+that keep the ids that they had elsewhere. All in one transaction of the caller's.
+"""
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from registry_server.store import schema
+from registry_server.store.granting import grant
+from registry_server.store.journal import Journal, differences_json, insert_all, snapshot_of
+from registry_server.vocabulary.change import Change, ChangeKind
+from registry_server.vocabulary.curation_refusals import RecordInvalid, RegistryNotEmpty
+from registry_server.vocabulary.edits import Imported, Mapped, Problem, Review
+from registry_server.vocabulary.genre import Claim, State
+from registry_server.vocabulary.identity import Spelling, pinned_key
+from registry_server.vocabulary.knowledge import Knowledge
+from registry_server.vocabulary.records import (
+    FORMAT,
+    BlockRecord,
+    DetachedRecord,
+    Filling,
+    GenreRecord,
+    Numbered,
+    PackRecord,
+    Record,
+    RegistryRecord,
+    numbered,
+)
+from registry_server.vocabulary.refusals import InvalidName
+from registry_server.vocabulary.splitting import split
+from registry_server.vocabulary.tags import Rule
+
+COMPOUND = "COMPOUND"
+"""What is said of a name that may be several genres."""
+ID_MAX = 2**53
+"""The highest id that may be kept: what comes after it must fit as well."""
+
+
+def holds(connection: Connection) -> int:
+    """Return how many genres the registry holds; 1 at least if it was ever written to."""
+    genres: int = connection.execute(select(func.count()).select_from(schema.genre)).scalar_one()
+    revision: int = connection.execute(select(schema.registry.c.revision)).scalar_one()
+    return genres or min(revision, 1)
+
+
+def fill(connection: Connection, wanted: Filling, knowledge: Knowledge) -> Imported:
+    """
+    Do what *wanted* says, in a savepoint.
+
+    Raises:
+        RegistryNotEmpty: the registry holds something.
+        RecordInvalid: a record can't be of an export.
+    """
+    if genres := holds(connection):
+        raise RegistryNotEmpty(genres)
+    savepoint = connection.begin_nested()
+    try:
+        records = numbered(wanted.source)
+        if wanted.keep_ids:
+            imported = keep_ids(connection, tuple(records), knowledge, wanted.who)
+        else:
+            imported = restore(connection, records)
+    except BaseException:
+        savepoint.rollback()
+        raise
+    (savepoint.rollback if wanted.validate_only else savepoint.commit)()
+    return imported
+
+
+def restore(connection: Connection, records: Iterable[Numbered]) -> Imported:
+    """
+    Write down the records of an export as they are; the incarnation is a new one.
+
+    Raises:
+        RecordInvalid: one can't be of an export.
+    """
+    connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    imported = Imported()
+    registry: RegistryRecord | None = None
+    for at, record in records:
+        imported.done += 1
+        if isinstance(record, RegistryRecord):
+            if record.format != FORMAT:
+                raise RecordInvalid(at, f"its format is {record.format}, and {FORMAT} is known.")
+            registry = record
+            continue
+        try:
+            for table, row in _rows_of(record):
+                insert_all(connection, table, [row])
+        except InvalidName as refusal:
+            raise RecordInvalid(at, refusal.message) from None
+        if isinstance(record, GenreRecord):
+            imported.created.append(record.id)
+            imported.mappings.append(Mapped(record.id, record.id, record.name))
+    if registry is None:
+        raise RecordInvalid(1, "an export begins with the registry's own record.")
+    _refuse_gaps(connection, registry)
+    _flatten(connection)
+    connection.execute(
+        update(schema.registry).values(
+            incarnation=secrets.token_hex(8),
+            revision=registry.revision,
+            genre_id_last=registry.genre_id_last,
+            linked_by=registry.linked_by,
+        )
+    )
+    return imported
+
+
+def _refuse_gaps(connection: Connection, registry: RegistryRecord) -> None:
+    """See that the export is whole: an import that was cut short would go unnoticed."""
+    changes = connection.execute(select(func.count()).select_from(schema.change)).scalar_one()
+    id_last = connection.execute(select(func.coalesce(func.max(schema.genre.c.id), 0))).scalar_one()
+    if changes != registry.revision or id_last > registry.genre_id_last:
+        raise RecordInvalid(
+            1,
+            f"it tells of {registry.revision} changes and ids up to {registry.genre_id_last}, and "
+            f"there are {changes} and ids up to {id_last}: the export is not whole.",
+        )
+
+
+def _flatten(connection: Connection) -> None:
+    """Work out which genre every merged one answers with."""
+    table = schema.genre.c
+    into = {
+        row[0]: row[1]
+        for row in connection.execute(
+            select(table.id, table.merged_into_id).where(table.merged_into_id.is_not(None))
+        )
+    }
+    for genre_id in into:
+        survivor_id, steps = into[genre_id], 0
+        while survivor_id in into:
+            survivor_id, steps = into[survivor_id], steps + 1
+            if steps > len(into):
+                raise RecordInvalid(1, f"genre {genre_id} is merged into itself.")
+        connection.execute(
+            update(schema.genre).where(table.id == genre_id).values(survivor_id=survivor_id)
+        )
+
+
+def _rows_of(record: Record) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    match record:
+        case GenreRecord():
+            yield from _rows_of_genre(record)
+        case BlockRecord():
+            spelling = Spelling.of(record.spelling)
+            key = _key(spelling, is_pinned=record.is_pinned)
+            row = (key, spelling.strict, spelling.text, None, schema.BLOCKED, "")
+            yield schema.spelling, row
+        case DetachedRecord():
+            yield schema.tombstone, (schema.DETACHED, 0, record.key)
+        case PackRecord():
+            yield schema.pack, (record.name, record.content, record.time_us)
+        case Review():
+            yield schema.review, row_of_review(record)
+        case Change():
+            yield (
+                schema.change,
+                (
+                    *(record.revision, record.kind.value, record.genre_id or None),
+                    *(record.time_us, record.who, record.source_id or None, record.spelling),
+                    differences_json(record.differences) if record.differences else "",
+                    snapshot_of(record.genre) if record.genre else None,
+                ),
+            )
+
+
+def row_of_review(review: Review) -> tuple[Any, ...]:
+    """Return the row of a review."""
+    return (
+        *(review.key, review.text, review.rule, review.raw_value),
+        *(review.first_seen_us, review.times_seen, review.decision.value),
+        json.dumps(review.names, ensure_ascii=False),
+    )
+
+
+def _rows_of_genre(record: GenreRecord) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    yield (
+        schema.genre,
+        (
+            *(record.id, record.name, record.revision),
+            *(record.create_time_us, record.update_time_us, record.request_id),
+            *(record.state.value, record.description),
+            *(record.merged_into_id or None, None),
+        ),
+    )
+    for each in record.spellings:
+        spelling = Spelling.of(each.text)
+        kind = schema.NAME if each.is_name else schema.ALIAS
+        key = _key(spelling, is_pinned=each.is_pinned)
+        yield (
+            schema.spelling,
+            (key, spelling.strict, spelling.text, record.id, kind, each.source),
+        )
+    for parent_id in record.parent_ids:
+        yield schema.parent, (record.id, parent_id)
+    for whose, value in record.external_ids:
+        yield schema.external_id, (record.id, whose, value)
+    for parent_id in record.removed_parent_ids:
+        yield schema.tombstone, (schema.PARENT, record.id, str(parent_id))
+    for whose in record.removed_external_ids:
+        yield schema.tombstone, (schema.EXTERNAL_ID, record.id, whose)
+
+
+def _key(spelling: Spelling, *, is_pinned: bool) -> str:
+    return pinned_key(spelling.strict) if is_pinned else spelling.fold
+
+
+def keep_ids(
+    connection: Connection, records: Sequence[Numbered], knowledge: Knowledge, who: str
+) -> Imported:
+    """
+    Create genres with the ids of their records: of those that share a key, the one with the
+    lowest id; the others answer with it.
+    """
+    imported = Imported(done=len(records))
+    claims: list[Claim] = []
+    claimed: list[Numbered] = []
+    for at, record in sorted(_genres(records), key=lambda numbered: numbered[1].id):
+        if not 0 < record.id <= ID_MAX:
+            message = f"{record.id} can be no genre's id; it was left out."
+            imported.problems.append(Problem(at, record.name, "ID_INVALID", message))
+            continue
+        if claims and claims[-1].genre_id == record.id:
+            message = f"The id {record.id} is another record's too; this one was left out."
+            imported.problems.append(Problem(at, record.name, "ID_TAKEN", message))
+            continue
+        try:
+            name = Spelling.of(record.name)
+        except InvalidName as refusal:
+            imported.problems.append(Problem(at, record.name, refusal.reason, refusal.message))
+            continue
+        imported.problems += compounds(at, record.name, knowledge)
+        meaning = knowledge.meaning(name)
+        reference = meaning.reference if meaning else None
+        claims.append(Claim(name, "", reference, knowledge, who, record.id))
+        claimed.append(Numbered(at, record))
+    redirects = []
+    for claim, granted in zip(claims, grant(connection, claims).granted, strict=True):
+        imported.mappings.append(Mapped(claim.genre_id, granted.genre.id, granted.genre.name))
+        if granted.made:
+            imported.created.append(granted.genre.id)
+        else:
+            redirects.append((claim, granted.genre.id))
+    _redirect(connection, redirects, who)
+    return imported
+
+
+def compounds(at: int, name: str, knowledge: Knowledge) -> Iterator[Problem]:
+    """Tell of a name that may be several genres: nothing that comes as a genre is split."""
+    found = split([name], knowledge)
+    undecided = any(part.rule in (Rule.SLASH, Rule.COMMA) for part in found.parts)
+    if undecided or len(found.parts) > 1:
+        message = "It may be several genres; it was taken in whole."
+        yield Problem(at, name, COMPOUND, message)
+
+
+def _genres(records: Iterable[Numbered]) -> Iterator[tuple[int, GenreRecord]]:
+    for at, record in records:
+        if isinstance(record, GenreRecord):
+            yield at, record
+
+
+def _redirect(connection: Connection, redirects: list[tuple[Claim, int]], who: str) -> None:
+    """Have ids that are another genre's answer with it."""
+    if not redirects:
+        return
+    journal = Journal(connection)
+    for claim, survivor_id in redirects:
+        revision = journal.note(ChangeKind.MERGED, survivor_id, who, source_id=claim.genre_id)
+        connection.execute(
+            insert(schema.genre).values(
+                id=claim.genre_id,
+                name=claim.spelling.text,
+                revision=revision,
+                create_time_us=journal.now_us,
+                update_time_us=journal.now_us,
+                request_id="",
+                state=State.ACTIVE.value,
+                merged_into_id=survivor_id,
+                survivor_id=survivor_id,
+            )
+        )
+        journal.genre_id = max(journal.genre_id, claim.genre_id)
+        connection.execute(
+            update(schema.genre)
+            .where(schema.genre.c.id == survivor_id)
+            .values(revision=revision, update_time_us=journal.now_us)
+        )
+    journal.write()

@@ -1,0 +1,184 @@
+"""Settling reviews: what a curator decides of a compound, and what follows for its spelling."""
+
+import json
+import time
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from registry_server.store import schema
+from registry_server.store.asking import ASKED, asked
+from registry_server.store.curating import block, set_state, unblock
+from registry_server.store.editing import Editing, Holder, fold_of
+from registry_server.store.genres import find
+from registry_server.store.granting import grant
+from registry_server.store.merging import merge_genres
+from registry_server.vocabulary import edits
+from registry_server.vocabulary.change import ChangeKind
+from registry_server.vocabulary.curation_refusals import SpellingBlocked
+from registry_server.vocabulary.edits import Decision, Edited, Review
+from registry_server.vocabulary.genre import Claim, Genre, State
+from registry_server.vocabulary.identity import Spelling
+
+BY_A_CURATOR = "R10"
+"""The rule of a compound that no scan asked about."""
+
+_table = schema.review.c
+_REVIEW = select(
+    _table.lookup_key,
+    _table.text,
+    _table.rule,
+    _table.raw_value,
+    _table.first_seen_us,
+    _table.times_seen,
+    _table.decision,
+    _table.names,
+)
+_OPEN = _table.decision == Decision.NONE.value
+_BY_KEY = _REVIEW.where(_table.lookup_key == bindparam("key"))
+
+
+def reviews(
+    connection: Connection, offset: int, size_max: int, *, show_settled: bool
+) -> list[Review]:
+    """Return *size_max* reviews after the first *offset*, those seen most often first."""
+    query = _REVIEW if show_settled else _REVIEW.where(_OPEN)
+    query = query.order_by(_table.times_seen.desc(), _table.lookup_key)
+    rows = connection.execute(query.limit(size_max).offset(offset)).all()
+    reached = find(connection, [row[0] for row in rows])
+    return [review_of(row, reached.get(row[0])) for row in rows]
+
+
+def review_of(row: Any, genre: Genre | None) -> Review:
+    """Return the review of a row; *genre* is what it reaches."""
+    return Review(
+        row.lookup_key,
+        row.text,
+        row.rule,
+        row.raw_value,
+        row.first_seen_us,
+        row.times_seen,
+        Decision(row.decision),
+        tuple(json.loads(row.names)),
+        genre if genre is not None and genre.id else None,
+    )
+
+
+def settle_review(editing: Editing, edit: edits.SettleReview) -> Edited:
+    spelling = edit.spelling
+    named = _created(editing, edit)
+    earlier = editing.connection.execute(_BY_KEY, {"key": spelling.fold}).one_or_none()
+    was_out = earlier is not None and earlier.decision in (
+        Decision.DROP.value,
+        Decision.EXPAND.value,
+    )
+    holder = editing.holder(spelling)
+    if edit.decision in (Decision.KEEP, Decision.ALIAS):
+        holder = _lift(editing, spelling, holder, may_lift=was_out)
+    if edit.decision is Decision.ALIAS:
+        _make_alias(editing, edit, holder)
+    elif edit.decision is not Decision.KEEP and spelling.fold not in {n.fold for n in edit.names}:
+        _take_out(editing, spelling, holder)
+    _write(editing, edit, is_new=earlier is None)
+    editing.touched.add(spelling.fold)
+    reached = find(editing.connection, [spelling.fold]).get(spelling.fold)
+    own = reached if reached is not None and reached.is_active else None
+    editing.journal.note(ChangeKind.REVIEW_SETTLED, None, editing.who, spelling=spelling.text)
+    row = editing.connection.execute(_BY_KEY, {"key": spelling.fold}).one()
+    stands_for = named if edit.names else ([own] if own else [])
+    return Edited(review=review_of(row, reached), genres=tuple(stands_for))
+
+
+def _created(editing: Editing, edit: edits.SettleReview) -> list[Genre]:
+    """Return the genres that an expansion names, created where they are new."""
+    if not edit.names:
+        return []
+    claims = []
+    for name in edit.names:
+        meaning = editing.knowledge.meaning(name)
+        reference = meaning.reference if meaning else None
+        claims.append(Claim(name, "", reference, editing.knowledge, editing.who))
+    granted = grant(editing.connection, claims).granted
+    for name, each in zip(edit.names, granted, strict=True):
+        if not each.genre.is_active:
+            raise SpellingBlocked(name.text, each.genre.id)
+        if each.made:
+            editing.changed[each.genre.id] = each.genre
+            editing.touched.update(each.keys)
+    make_known(editing, [each.keys[0] for each in granted if each.made])
+    return list({each.genre.id: each.genre for each in granted}.values())
+
+
+def make_known(editing: Editing, keys: Collection[str]) -> None:
+    """Have genres that were just made, by these keys, count as a curator's."""
+    if keys:
+        editing.touched.update(keys)
+        editing.connection.execute(
+            update(schema.spelling)
+            .where(schema.spelling.c.lookup_key.in_(ASKED))
+            .values(source=schema.CURATOR),
+            asked(keys),
+        )
+
+
+def _lift(
+    editing: Editing, spelling: Spelling, holder: Holder | None, *, may_lift: bool
+) -> Holder | None:
+    """Undo what an earlier decision blocked; what was blocked otherwise stays so."""
+    if holder is None:
+        return None
+    if holder.genre_id is None:
+        if not may_lift:
+            raise SpellingBlocked(spelling.text)
+        unblock(editing, spelling, holder.lookup_key)
+        return None
+    [genre] = editing.remember([holder.genre_id])
+    if not genre.is_active:
+        if not (may_lift and holder.is_name):
+            raise SpellingBlocked(spelling.text, genre.id)
+        set_state(editing, genre, State.ACTIVE)
+    return holder
+
+
+def _make_alias(editing: Editing, edit: edits.SettleReview, holder: Holder | None) -> None:
+    target = editing.active(edit.target_id)
+    if holder is None:
+        editing.add_row(fold_of(edit.spelling), edit.spelling, target.id, schema.ALIAS)
+        editing.note(ChangeKind.ALIAS_ADDED, target.id)
+    elif holder.genre_id is not None and holder.genre_id != target.id:
+        if not holder.is_name:
+            editing.refuse_held(edit.spelling, holder)
+        merge_genres(editing, edits.MergeGenres((holder.genre_id,), target.id))
+
+
+def _take_out(editing: Editing, spelling: Spelling, holder: Holder | None) -> None:
+    """Have a compound name no genre by itself any more."""
+    if holder is None or holder.genre_id is None or not holder.is_name:
+        block(editing, spelling)
+        return
+    [genre] = editing.remember([holder.genre_id])
+    if genre.is_active:
+        set_state(editing, genre, State.DELETED)
+
+
+def _write(editing: Editing, edit: edits.SettleReview, *, is_new: bool) -> None:
+    key = edit.spelling.fold
+    names = json.dumps([name.text for name in edit.names], ensure_ascii=False)
+    decided = {"decision": edit.decision.value, "names": names}
+    if is_new:
+        editing.connection.execute(
+            insert(schema.review).values(
+                lookup_key=key,
+                text=edit.spelling.text,
+                rule=BY_A_CURATOR,
+                raw_value=edit.spelling.text,
+                first_seen_us=time.time_ns() // 1000,
+                times_seen=0,
+                **decided,
+            )
+        )
+    else:
+        editing.connection.execute(
+            update(schema.review).where(_table.lookup_key == key).values(**decided)
+        )

@@ -1,0 +1,1 @@
+"""The commands of `genrectl`, by what they are about."""
