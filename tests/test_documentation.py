@@ -4,13 +4,18 @@ import json
 import os
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import BIN, Server
+from conftest import BIN, Server, StartServer
 from sample_library import make_library
+
+from worker_client import GenreRegistryClient, SpellingBlocked
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,15 +27,44 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def block_with(command: str) -> str:
+    """Return the README's one shell session that has *command*."""
+    [found] = [block for block in blocks("sh") if command in block]
+    return found
+
+
+CURATING = block_with("genrectl unmerge")
+MOVING = block_with("genrectl import sqlite")
+
+
+def run_session(lines: Iterable[str], target: str, folder: Path) -> str:
+    """Run *lines* one after the other, as a reader does; return what they print."""
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "GENRECTL_TARGET": target,
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def lines_with(command: str) -> list[str]:
     """Return the README's command lines that start with *command*, without comments."""
-    found = [line.partition("  #")[0] for block in blocks("sh") for line in block.splitlines()]
+    alone = [block for block in blocks("sh") if block not in (CURATING, MOVING)]
+    found = [line.partition("  #")[0] for block in alone for line in block.splitlines()]
     return [line for line in found if line.startswith(command + " ")]
 
 
 def test_the_worker_in_ten_lines_runs(server: Server) -> None:
     """A newcomer copies it and sees a genre."""
-    [worker] = blocks("python")
+    worker, _ = blocks("python")
 
     done = subprocess.run(
         [sys.executable, "-c", worker.replace(TARGET, server.target)],
@@ -41,6 +75,57 @@ def test_the_worker_in_ten_lines_runs(server: Server) -> None:
 
     assert done.stdout.splitlines() == ["1 Trip-Hop True", "['Electronic', 'Trip-Hop']"]
     assert len([line for line in worker.splitlines() if line.strip()]) <= 10
+
+
+def test_the_copy_that_stays_true_runs(server: Server, registry: GenreRegistryClient) -> None:
+    """Listed, and watched from there: nothing has happened meanwhile."""
+    registry.get_or_create("Dub")
+    _, copying = blocks("python")
+
+    done = subprocess.run(
+        [sys.executable, "-c", copying.replace(TARGET, server.target)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.stdout.splitlines() == ["1 HEARTBEAT None"], done.stderr
+
+
+def test_the_mending_session_runs(
+    server: Server, registry: GenreRegistryClient, tmp_path: Path
+) -> None:
+    """One command after the other, on genres that are there."""
+    names = ("Electronic", "Hip Hop", "Hip Hop Beats", "zydeco", "Drum and Bass", "House")
+    registry.batch_get_or_create([*names, "Deep House", "Junk"])
+    lines = [line for line in CURATING.splitlines() if not line.startswith("genrectl watch")]
+
+    printed = run_session(lines, server.target, tmp_path)
+
+    assert "Electronic" in printed
+    assert registry.lookup_genre("Hip Hop Beats").name == "Hip Hop Beats"
+    assert registry.lookup_genre("D'n'B").name == "Drum and Bass"
+    house = registry.lookup_genre("House")
+    assert house.id in registry.lookup_genre("Deep House").parent_ids
+    with pytest.raises(SpellingBlocked):
+        registry.get_or_create("audiobook")
+
+
+def test_the_moving_session_runs(start_server: StartServer, tmp_path: Path) -> None:
+    """An application's table goes in, with a map of ids, or with its own ids."""
+    with closing(sqlite3.connect(tmp_path / "app.db")) as application, application:
+        application.execute("CREATE TABLE genres (id INTEGER PRIMARY KEY, name TEXT)")
+        application.execute("INSERT INTO genres VALUES (70, 'Dub'), (90, 'DUB'), (95, 'Ska')")
+    lines = [line for line in MOVING.splitlines() if line]
+
+    run_session(lines[:2], start_server().target, tmp_path)
+    other = start_server(database=tmp_path / "other.db")
+    run_session(lines[2:], other.target, tmp_path)
+
+    ids = (tmp_path / "ids.csv").read_text().splitlines()
+    assert ids == ["old_id,new_id,name", "70,1,Dub", "90,1,Dub", "95,2,Ska"]
+    with GenreRegistryClient(other.target) as registry:
+        assert [registry.get_genre(genre_id).id for genre_id in (70, 90, 95)] == [70, 70, 95]
 
 
 @pytest.mark.parametrize("line", lines_with("grpcurl"))

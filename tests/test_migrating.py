@@ -222,6 +222,29 @@ def test_keys_of_older_rules_are_computed_anew(database: Path, older: str) -> No
         assert done == []
 
 
+def test_what_curators_decided_is_found_by_keys_of_today(database: Path) -> None:
+    """Reviews and removed spellings have keys too; of two that become one, the first counts."""
+    create(database, "Dub")
+    ask(
+        database,
+        "UPDATE registry SET key_version = 0",
+        "INSERT INTO review VALUES ('ROCK/ALTROCK', 'Rock/AltRock', 'R7', 'x', 1, 5, 'keep', '[]')",
+        "INSERT INTO review VALUES ('rock/altrock', 'rock/altrock', 'R7', 'x', 2, 1, '', '[]')",
+        "INSERT INTO tombstone VALUES ('detached', 0, 'DNB'), ('parent', 1, '1')",
+    )
+
+    with opened(database):
+        pass
+
+    assert ask(database, "SELECT lookup_key, times_seen, decision FROM review") == [
+        ("rock/altrock", 5, "keep")
+    ]
+    assert ask(database, "SELECT kind, genre_id, value FROM tombstone ORDER BY kind") == [
+        ("detached", 0, "dnb"),
+        ("parent", 1, "1"),
+    ]
+
+
 def age(path: Path, *keys: tuple[int, str, str]) -> None:
     """Give genres the key and the text that older rules had let them have."""
     ask(

@@ -217,10 +217,10 @@ class Curation(Connection):
             registry.settle_review("Rock/Zeuhl", Settlement.expand_into(["Rock", "Zeuhl"]))
 
         Args:
-            text: The compound, in any form that shares its key.
+            text: The compound, in any form that shares its key; it need not be listed.
 
         Raises:
-            GenreNotFound: no such compound is listed (REVIEW_NOT_FOUND), or no such genre.
+            GenreNotFound: what it is to be an alias of is not there.
             InvalidRequest: nothing was decided, or the names are more than 100.
             CurationRefused: SPELLING_TAKEN.
             SpellingBlocked: one of the names was blocked.

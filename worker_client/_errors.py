@@ -4,7 +4,7 @@ What can go wrong with a call, as a caller sees it.
     RegistryError
     ├── InvalidRequest          the request is wrong; `field` says where
     │   └── InvalidName         a text that can be no genre's name
-    ├── GenreNotFound           no such id, name, spelling or review
+    ├── GenreNotFound           no such id, name or spelling
     ├── CurationRefused         what curators made of the vocabulary is against it
     │   └── SpellingBlocked     a spelling that names no genre, by a curator's word
     ├── RevisionMismatch        the genre has changed since it was read: read it again
@@ -61,7 +61,7 @@ class InvalidName(InvalidRequest):
 
 
 class GenreNotFound(RegistryError):
-    """No genre has this id or name, no genre this spelling, or no review this text."""
+    """No genre has this id or name, or the spelling is not where it was said to be."""
 
 
 class CurationRefused(RegistryError):

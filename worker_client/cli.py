@@ -75,7 +75,7 @@ def main(context: click.Context, /, **options: Any) -> None:
       0  all is well
       1  something was left out, or the question was answered with no
       2  the command line is wrong, or nobody is there to answer a question
-      3  there is no such genre, spelling or review
+      3  there is no such genre or spelling
       4  the registry refused the request, and would again
       5  the registry could not be reached in time, or its disk is full
       6  the registry made a mistake

@@ -74,6 +74,31 @@ def make_edits(
     return outcomes, _effects(connection, made)
 
 
+def import_all(
+    connection: Connection,
+    wanted: Callable[[dict[int, int]], Iterator[Edit]],
+    mapping: dict[int, int],
+    knowledge: Knowledge,
+    history_kept: int,
+) -> Imported:
+    """Make importing edits, and return what they come to all in all."""
+    whole = Imported()
+    told = set(mapping.values())
+    for edit in wanted(mapping):
+        [outcome], _ = make_edits(connection, [edit], knowledge, history_kept)
+        if isinstance(outcome, RegistryError):
+            raise outcome
+        imported = outcome.imported
+        assert imported is not None
+        mapping.update({each.old_id: each.new_id for each in imported.mappings})
+        imported.without(told)
+        whole.created += imported.created
+        whole.changed += imported.changed
+        whole.mappings += imported.mappings
+        whole.problems += imported.problems
+    return whole
+
+
 def rehearse(
     connection: Connection,
     wanted: Callable[[dict[int, int]], Iterator[Edit]],
@@ -82,23 +107,9 @@ def rehearse(
 ) -> Imported:
     """Return what importing edits come to all in all, and unmake them."""
     [id_last] = connection.execute(select(schema.registry.c.genre_id_last)).scalars()
-    whole = Imported()
-    told: set[int] = set()
-    mapping: dict[int, int] = {}
     savepoint = connection.begin_nested()
     try:
-        for edit in wanted(mapping):
-            [outcome], _ = make_edits(connection, [edit], knowledge, history_kept)
-            if isinstance(outcome, RegistryError):
-                raise outcome
-            imported = outcome.imported
-            assert imported is not None
-            mapping.update({each.old_id: each.new_id for each in imported.mappings})
-            imported.without(told)
-            whole.created += imported.created
-            whole.changed += imported.changed
-            whole.mappings += imported.mappings
-            whole.problems += imported.problems
+        whole = import_all(connection, wanted, {}, knowledge, history_kept)
     finally:
         savepoint.rollback()
     whole.mappings = [

@@ -52,7 +52,7 @@ def import_genres(editing: Editing, edit: ImportGenres) -> Edited:
             refusal = SpellingBlocked(claim.spelling.text, each.genre.id)
             if record.state is State.ACTIVE:
                 imported.problems.append(_problem(at, record.name, refusal))
-            if each.genre.id:
+            if each.genre.id and record.id:
                 imported.mappings.append(Mapped(record.id, each.genre.id, each.genre.name))
             continue
         if each.made:

@@ -162,10 +162,32 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
         connection.execute(delete(table).where(table.c.lookup_key == old))
     if keyed:
         connection.execute(insert(table), keyed)
+    _rekey_decisions(connection)
     connection.execute(
         update(schema.registry).values(key_version=KEY_VERSION, unicode_version=UNICODE_VERSION)
     )
     return done
+
+
+def _rekey_decisions(connection: Connection) -> None:
+    """
+    Compute anew the keys of reviews, and of spellings that packs have no say on; of those that
+    have become one, the first counts.
+    """
+    reviews = select(schema.review).order_by(schema.review.c.first_seen_us)
+    rows = connection.execute(reviews).mappings().all()
+    connection.execute(delete(schema.review))
+    by_key = {Spelling.of(row["text"]).fold: row for row in reversed(rows)}
+    if by_key:
+        rekeyed = [{**row, "lookup_key": key} for key, row in by_key.items()]
+        connection.execute(insert(schema.review), rekeyed)
+    detached = schema.tombstone.c.kind == schema.DETACHED
+    keys = connection.execute(select(schema.tombstone.c.value).where(detached)).scalars().all()
+    connection.execute(delete(schema.tombstone).where(detached))
+    # A key is a text that has itself as its key.
+    if folded := {Spelling.of(key).fold for key in keys}:
+        buried = [{"kind": schema.DETACHED, "genre_id": 0, "value": key} for key in folded]
+        connection.execute(insert(schema.tombstone), buried)
 
 
 def _rank(key_version: int, unicode_version: str) -> tuple[int, ...]:

@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from registry_server.store import schema
+from registry_server.store.asking import ASKED, asked
 from registry_server.store.granting import grant
 from registry_server.store.journal import Journal, differences_json, insert_all, snapshot_of
 from registry_server.vocabulary.change import Change, ChangeKind
-from registry_server.vocabulary.curation_refusals import RecordInvalid, RegistryNotEmpty
+from registry_server.vocabulary.curation_refusals import RecordInvalid
 from registry_server.vocabulary.edits import Imported, Mapped, Problem, Review
 from registry_server.vocabulary.genre import Claim, State
 from registry_server.vocabulary.identity import Spelling, pinned_key
@@ -23,13 +24,11 @@ from registry_server.vocabulary.records import (
     FORMAT,
     BlockRecord,
     DetachedRecord,
-    Filling,
     GenreRecord,
     Numbered,
     PackRecord,
     Record,
     RegistryRecord,
-    numbered,
 )
 from registry_server.vocabulary.refusals import InvalidName
 from registry_server.vocabulary.splitting import split
@@ -46,30 +45,6 @@ def holds(connection: Connection) -> int:
     genres: int = connection.execute(select(func.count()).select_from(schema.genre)).scalar_one()
     revision: int = connection.execute(select(schema.registry.c.revision)).scalar_one()
     return genres or min(revision, 1)
-
-
-def fill(connection: Connection, wanted: Filling, knowledge: Knowledge) -> Imported:
-    """
-    Do what *wanted* says, in a savepoint.
-
-    Raises:
-        RegistryNotEmpty: the registry holds something.
-        RecordInvalid: a record can't be of an export.
-    """
-    if genres := holds(connection):
-        raise RegistryNotEmpty(genres)
-    savepoint = connection.begin_nested()
-    try:
-        records = numbered(wanted.source)
-        if wanted.keep_ids:
-            imported = keep_ids(connection, tuple(records), knowledge, wanted.who)
-        else:
-            imported = restore(connection, records)
-    except BaseException:
-        savepoint.rollback()
-        raise
-    (savepoint.rollback if wanted.validate_only else savepoint.commit)()
-    return imported
 
 
 def restore(connection: Connection, records: Iterable[Numbered]) -> Imported:
@@ -249,6 +224,13 @@ def keep_ids(
         else:
             redirects.append((claim, granted.genre.id))
     _redirect(connection, redirects, who)
+    made = [claim.name.fold for claim in claims if claim.genre_id in imported.created]
+    connection.execute(
+        update(schema.spelling)
+        .where(schema.spelling.c.lookup_key.in_(ASKED))
+        .values(source=schema.CURATOR),
+        asked(made),
+    )
     return imported
 
 

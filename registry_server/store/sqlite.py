@@ -30,10 +30,11 @@ from registry_server.store.failures import (
     at_the_desk,
     translated,
 )
+from registry_server.store.filling import fill
 from registry_server.store.granting import grant
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.migrating import check_ours, migrate
-from registry_server.store.restoring import fill, holds
+from registry_server.store.restoring import holds
 from registry_server.vocabulary.change import Change
 from registry_server.vocabulary.curated import Curated
 from registry_server.vocabulary.edits import Edit, Edited, Effects, Imported, Review
@@ -157,7 +158,9 @@ class SqliteStore:
         )
 
     async def fill(self, wanted: Filling, knowledge: Knowledge) -> Imported:
-        return await self._write(lambda connection: fill(connection, wanted, knowledge))
+        return await self._write(
+            lambda connection: fill(connection, wanted, knowledge, self._history_kept)
+        )
 
     async def holds(self) -> int:
         return await self._read(holds)

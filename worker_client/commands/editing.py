@@ -57,7 +57,7 @@ def set_fields(
     external_ids: tuple[str, ...],
     no_external_ids: tuple[str, ...],
 ) -> None:
-    """Change GENRE's parents, ids elsewhere, words.
+    """Change GENRE's parents, ids, description.
 
     What no option names stays as it is. Options that add or take away may be repeated.
     """

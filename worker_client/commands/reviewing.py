@@ -13,7 +13,10 @@ from worker_client.commands.printing import Options, say_genre, say_rows, say_va
 @click.option("--settled", is_flag=True, help="Those that were decided too.")
 @click.pass_obj
 def reviews(options: Options, settled: bool) -> None:
-    """Print the compounds that wait for a decision, those seen most often first."""
+    """Print the compounds that wait for a decision.
+
+    Those seen most often come first.
+    """
     with calling(options) as registry:
         listed = list(registry.list_reviews(show_settled=settled))
     if options["as_json"]:
@@ -50,9 +53,10 @@ def settle(
     alias_of: Named | None,
     expand_into: tuple[str, ...],
 ) -> None:
-    """Decide for good what the compound TEXT is; takes one of the options.
+    """Decide what the compound TEXT is, for good.
 
-    To decide anew replaces what was decided.
+    Takes one of the options. TEXT need not be listed: any tag may be expanded. To decide anew
+    replaces what was decided.
     """
     if sum((keep, drop, alias_of is not None, bool(expand_into))) != 1:
         raise click.UsageError("Give one of --keep, --drop, --alias-of and --expand-into.")
