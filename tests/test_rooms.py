@@ -140,10 +140,7 @@ def test_every_public_name_is_there(name: str) -> None:
 
 def test_no_public_class_is_missing_from_all() -> None:
     """A class that callers meet is one that they can name."""
-    homes = [
-        import_module(f"worker_client.{home}")
-        for home in ("_values", "_config", "_errors", "_client", "_aio")
-    ]
+    homes = [import_module(f"worker_client.{home}") for home in worker_client._HOMES]
     classes = {
         name
         for home in homes

@@ -67,11 +67,7 @@ def _rename(editing: Editing, genre: Genre, name: Spelling) -> None:
 
 
 def _set_parents(editing: Editing, genre: Genre, parent_ids: tuple[int, ...]) -> None:
-    wanted = {}
-    for parent_id, parent in zip(parent_ids, editing.remember(parent_ids), strict=True):
-        if not parent.is_active:
-            raise GenreDeleted(parent_id)
-        wanted[parent.id] = parent
+    wanted = {parent.id: parent for parent in editing.remember(parent_ids)}
     raw = editing.connection.execute(
         select(schema.parent.c.parent_id, SURVIVOR)
         .join_from(schema.parent, schema.genre, schema.genre.c.id == schema.parent.c.parent_id)
@@ -90,6 +86,8 @@ def _set_parents(editing: Editing, genre: Genre, parent_ids: tuple[int, ...]) ->
         if parent_id == genre.id or is_ancestor(editing, genre.id, parent_id):
             raise ParentCycle(genre.id, parent_id)
         if parent_id not in had:
+            if not wanted[parent_id].is_active:
+                raise GenreDeleted(parent_id)
             row = {"child_id": genre.id, "parent_id": parent_id}
             editing.connection.execute(insert(schema.parent).values(row))
             for merged_id in (parent_id, *merged_into(editing.connection, [parent_id])):
@@ -120,16 +118,18 @@ def _set_external_ids(editing: Editing, genre: Genre, external_ids: Mapping[str,
         value = external_ids.get(whose)
         if value == had.get(whose):
             continue
+        if value and (holder_id := holders.get((whose, value), genre.id)) != genre.id:
+            raise ExternalIdTaken(whose, value, holder_id)
+        # What a merge hides stays with who brought it; what is taken away is gone from all.
+        own, table = {genre.id} if value else group, schema.external_id.c
         connection.execute(
             delete(schema.external_id).where(
-                schema.external_id.c.genre_id.in_(group), schema.external_id.c.whose == whose
+                table.whose == whose, table.genre_id.in_(own) | (table.value == value)
             )
         )
         if value is None:
             bury(connection, schema.EXTERNAL_ID, genre.id, whose)
             continue
-        if (holder_id := holders.get((whose, value), genre.id)) != genre.id:
-            raise ExternalIdTaken(whose, value, holder_id)
         row = {"genre_id": genre.id, "whose": whose, "value": value}
         connection.execute(insert(schema.external_id).values(row))
         unbury(connection, schema.EXTERNAL_ID, genre.id, whose)
@@ -146,7 +146,7 @@ def add_alias(editing: Editing, edit: edits.AddAlias) -> Edited:
 
 
 def remove_alias(editing: Editing, edit: edits.RemoveAlias) -> Edited:
-    genre = editing.genre(edit.genre_id, edit.expected_revision)
+    genre = editing.active(edit.genre_id, edit.expected_revision)
     holder = editing.holder(edit.alias)
     if holder is not None and holder.genre_id == genre.id:
         if holder.is_name:
@@ -237,10 +237,11 @@ def distinguish_spelling(editing: Editing, edit: edits.DistinguishSpelling) -> E
     target = editing.active(edit.genre_id) if edit.genre_id else None
     held = editing.holders(spelling)
     if (own := held.get(pin)) is not None:
-        if own.genre_id is None or (target is not None and own.genre_id != target.id):
-            editing.refuse_held(spelling, own)
-        [genre] = editing.remember([own.genre_id or 0])
-        return Edited(genre)
+        reached = editing.remember([own.genre_id]) if own.genre_id else []
+        for genre in reached:
+            if genre.is_active and target in (None, genre):
+                return Edited(genre)
+        editing.refuse_held(spelling, own)
     shared = held.get(fold_of(spelling))
     if shared is not None and shared.strict_key == spelling.strict:
         if shared.is_name and shared.genre_id is not None:
@@ -260,13 +261,21 @@ def distinguish_spelling(editing: Editing, edit: edits.DistinguishSpelling) -> E
 
 
 def _give_up(editing: Editing, key: str, spelling: Spelling, genre_id: int | None) -> None:
-    """Have an alias, or a block, be shown in a way that still reaches it."""
-    other = Spelling.of(key)
-    if other.strict == spelling.strict:
-        return
+    """Have an alias, or a block, be shown in a way that still reaches it; if any does."""
     if genre_id is not None:
         editing.remember([genre_id])
-    editing.change_row(key, text=other.text, strict_key=other.strict)
+    others = [Spelling.of(key.replace(" ", separator)) for separator in " -_"]
+    pinned = find(editing.connection, [pinned_key(other.strict) for other in others])
+    free = (
+        other
+        for other in others
+        if other.strict != spelling.strict and pinned_key(other.strict) not in pinned
+    )
+    other = next(free, None)
+    if other is None:
+        editing.remove_row(key)
+    else:
+        editing.change_row(key, text=other.text, strict_key=other.strict)
     if genre_id is not None:
         editing.note(ChangeKind.UPDATED, genre_id)
 

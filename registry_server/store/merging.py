@@ -23,7 +23,6 @@ from registry_server.vocabulary.curation_refusals import (
     NothingToMerge,
     ParentCycle,
     RevisionMismatch,
-    SpellingBlocked,
 )
 from registry_server.vocabulary.edits import Clash, Edited
 from registry_server.vocabulary.genre import Genre
@@ -123,7 +122,7 @@ def unmerge_genre(editing: Editing, edit: edits.UnmergeGenre) -> Edited:
     with_it = _merged_by_way_of(editing, source_id, row.survivor_id)
     children = editing.children([source_id, *with_it])
     [survivor, *_] = editing.remember([row.survivor_id, *children])
-    _name_again(editing, source_id, Spelling.of(row.name))
+    _name_again(editing, source_id, Spelling.of(row.name), survivor.id)
     keys = editing.connection.execute(_ALIAS_KEYS, asked([source_id, *with_it]))
     editing.touched.update(keys.scalars())
     editing.change_genre(source_id, merged_into_id=None, survivor_id=None)
@@ -157,19 +156,21 @@ def _merged_by_way_of(editing: Editing, source_id: int, survivor_id: int) -> lis
     return sorted(found)
 
 
-def _name_again(editing: Editing, genre_id: int, name: Spelling) -> None:
+def _name_again(editing: Editing, genre_id: int, name: Spelling, survivor_id: int) -> None:
     """Give a genre its name back, which it left with the survivor as an alias."""
-    rows = editing.holders(name).values()
-    own = [row for row in rows if row.brought_by == genre_id]
-    if own:
-        row = min(own, key=lambda row: row.text != name.text)
-        editing.change_row(row.lookup_key, kind=schema.NAME)
-        return
     holder = editing.holder(name)
-    if holder is not None:
+    if holder is None:
+        editing.add_row(fold_of(name), name, genre_id, schema.NAME)
+    elif holder.genre_id == survivor_id and not holder.is_name:
+        editing.change_row(
+            holder.lookup_key,
+            genre_id=genre_id,
+            kind=schema.NAME,
+            text=name.text,
+            strict_key=name.strict,
+        )
+    else:
         editing.refuse_held(name, holder)
-        raise SpellingBlocked(name.text)
-    editing.add_row(fold_of(name), name, genre_id, schema.NAME)
 
 
 def _forget_cycles(editing: Editing, genre_id: int) -> None:

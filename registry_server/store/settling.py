@@ -13,7 +13,7 @@ from registry_server.store.curating import block, set_state, unblock
 from registry_server.store.editing import Editing, Holder, fold_of
 from registry_server.store.genres import find
 from registry_server.store.granting import grant
-from registry_server.store.merging import merge_genres
+from registry_server.store.merging import merge_genres, unmerge_genre
 from registry_server.vocabulary import edits
 from registry_server.vocabulary.change import ChangeKind
 from registry_server.vocabulary.curation_refusals import SpellingBlocked
@@ -73,6 +73,8 @@ def settle_review(editing: Editing, edit: edits.SettleReview) -> Edited:
         Decision.DROP.value,
         Decision.EXPAND.value,
     )
+    if earlier is not None and earlier.decision == Decision.ALIAS.value:
+        _part(editing, edit)
     holder = editing.holder(spelling)
     if edit.decision in (Decision.KEEP, Decision.ALIAS):
         holder = _lift(editing, spelling, holder, may_lift=was_out)
@@ -80,11 +82,12 @@ def settle_review(editing: Editing, edit: edits.SettleReview) -> Edited:
         _make_alias(editing, edit, holder)
     elif edit.decision is not Decision.KEEP and spelling.fold not in {n.fold for n in edit.names}:
         _take_out(editing, spelling, holder)
-    _write(editing, edit, is_new=earlier is None)
-    editing.touched.add(spelling.fold)
+    is_otherwise = _write(editing, edit, earlier)
     reached = find(editing.connection, [spelling.fold]).get(spelling.fold)
     own = reached if reached is not None and reached.is_active else None
-    editing.journal.note(ChangeKind.REVIEW_SETTLED, None, editing.who, spelling=spelling.text)
+    if is_otherwise or editing.touched or editing.changed:
+        editing.touched.add(spelling.fold)
+        editing.journal.note(ChangeKind.REVIEW_SETTLED, None, editing.who, spelling=spelling.text)
     row = editing.connection.execute(_BY_KEY, {"key": spelling.fold}).one()
     stands_for = named if edit.names else ([own] if own else [])
     return Edited(review=review_of(row, reached), genres=tuple(stands_for))
@@ -162,11 +165,29 @@ def _take_out(editing: Editing, spelling: Spelling, holder: Holder | None) -> No
         set_state(editing, genre, State.DELETED)
 
 
-def _write(editing: Editing, edit: edits.SettleReview, *, is_new: bool) -> None:
+def _part(editing: Editing, edit: edits.SettleReview) -> None:
+    """Part a compound from the genre that it was made an alias of, unless it is to stay so."""
+    holder = editing.holder(edit.spelling)
+    if holder is None or holder.genre_id is None or holder.is_name:
+        return
+    if edit.decision is Decision.ALIAS and holder.genre_id == edit.target_id:
+        return
+    if holder.brought_by is not None and holder.brought_by != holder.genre_id:
+        unmerge_genre(editing, edits.UnmergeGenre(holder.brought_by))
+    else:
+        editing.remember([holder.genre_id])
+        editing.remove_row(holder.lookup_key)
+        editing.note(ChangeKind.ALIAS_REMOVED, holder.genre_id)
+
+
+def _write(editing: Editing, edit: edits.SettleReview, earlier: Any) -> bool:
+    """Write down what was decided; return whether it is anything else than before."""
     key = edit.spelling.fold
     names = json.dumps([name.text for name in edit.names], ensure_ascii=False)
     decided = {"decision": edit.decision.value, "names": names}
-    if is_new:
+    if earlier is not None and (earlier.decision, earlier.names) == tuple(decided.values()):
+        return False
+    if earlier is None:
         editing.connection.execute(
             insert(schema.review).values(
                 lookup_key=key,
@@ -182,3 +203,4 @@ def _write(editing: Editing, edit: edits.SettleReview, *, is_new: bool) -> None:
         editing.connection.execute(
             update(schema.review).where(_table.lookup_key == key).values(**decided)
         )
+    return True

@@ -1801,7 +1801,9 @@ class Review(_message.Message):
     text: _builtins.str
     """The compound."""
     rule: _builtins.str
-    """The splitting rule that could not decide: "R7" (slash) or "R8" (comma)."""
+    """The splitting rule that could not decide: "R7" (slash) or "R8" (comma); "R10"
+    for one that a curator brought.
+    """
     raw_value: _builtins.str
     """The first raw value that held it."""
     times_seen: _builtins.int

@@ -728,7 +728,8 @@ class GenreCurationServicer(object):
         target keeps its name and its parents.
 
         An id that was merged already stands for the genre it answers with, so that
-        the order of merges does not matter.
+        the order of merges does not matter. Where one of several would make a genre
+        its own ancestor until the next is made, make them in one call.
 
         INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
         FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its

@@ -437,7 +437,8 @@ class GenreCurationStub:
     target keeps its name and its parents.
 
     An id that was merged already stands for the genre it answers with, so that
-    the order of merges does not matter.
+    the order of merges does not matter. Where one of several would make a genre
+    its own ancestor until the next is made, make them in one call.
 
     INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
     FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its
@@ -539,7 +540,8 @@ class GenreCurationAsyncStub(GenreCurationStub):
     target keeps its name and its parents.
 
     An id that was merged already stands for the genre it answers with, so that
-    the order of merges does not matter.
+    the order of merges does not matter. Where one of several would make a genre
+    its own ancestor until the next is made, make them in one call.
 
     INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
     FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its
@@ -662,7 +664,8 @@ class GenreCurationServicer(metaclass=_abc_1.ABCMeta):
         target keeps its name and its parents.
 
         An id that was merged already stands for the genre it answers with, so that
-        the order of merges does not matter.
+        the order of merges does not matter. Where one of several would make a genre
+        its own ancestor until the next is made, make them in one call.
 
         INVALID_ARGUMENT: BATCH_TOO_LARGE, NOTHING_TO_MERGE (no source at all).
         FAILED_PRECONDITION: GENRE_DELETED; PARENT_CYCLE if a genre would become its

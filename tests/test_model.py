@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import Server, run, running_server
 from curation_model import SEPARATORS, Model, Refusal, fold
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
@@ -343,9 +343,8 @@ def test_the_registry_is_what_the_model_says(shared: Server) -> None:
         run_machine(
             Curating,
             settings=settings(
-                max_examples=150,
-                stateful_step_count=40,
-                phases=[Phase.generate],
+                max_examples=20,
+                stateful_step_count=30,
                 deadline=None,
                 print_blob=True,
                 report_multiple_bugs=False,
