@@ -6,9 +6,11 @@ claimed from the writer; both serve everything that waits in one round.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from registry_server.change_feed import ChangeFeed
 from registry_server.hot_cache import HOT_SPELLINGS_MAX, HotCache, Known
@@ -27,6 +29,9 @@ WAITING_CALLS_MAX = 1024
 WAITING_IMPORTS_MAX = 4
 COUNTED_MAX = 10_000
 """Most compounds that are counted in memory until something is written."""
+
+Whole = Callable[[], Awaitable[Any]]
+"""What is done as a whole, while nobody else writes."""
 
 
 class Catalogue:
@@ -55,14 +60,14 @@ class Catalogue:
         self._hot = HotCache()
         self._counted: dict[str, Sighting] = {}
         """Compounds seen again since something was written, by fold key."""
-        self._writing = asyncio.Lock()
+        writing = asyncio.Lock()
         self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
-        self._adopting = Rounds[
-            tuple[Knowledge, tuple[str, str]], tuple[list[Genre], RegistryState] | RegistryError
-        ](self._adopt, waiting_max=WAITING_IMPORTS_MAX)
+        self._alone = Rounds[Whole, Any](
+            self._serve_alone, waiting_max=WAITING_IMPORTS_MAX, turn=writing
+        )
         self._granting = Rounds[
             Claim | Sighting | Edit, tuple[Known, bool] | Edited | RegistryError | None
-        ](self._write, waiting_max=WAITING_CALLS_MAX)
+        ](self._write, waiting_max=WAITING_CALLS_MAX, turn=writing)
 
     async def warm_up(self) -> None:
         """
@@ -75,7 +80,7 @@ class Catalogue:
 
     async def close(self) -> None:
         """Serve what waits, note what was counted, and take no more."""
-        for rounds in (self._adopting, self._granting, self._reading):
+        for rounds in (self._alone, self._granting, self._reading):
             await rounds.close()
         if self._counted:
             with suppress(RegistryError):
@@ -192,13 +197,17 @@ class Catalogue:
         Have *knowledge*, with the pack *imported*, take the place of what was known; return
         the genres that changed, and where the registry stands then.
         """
-        [adopted] = await self._adopting.ask([(knowledge, imported)], deadline_s=deadline_s)
-        if isinstance(adopted, RegistryError):
-            raise adopted
+        adopted: tuple[list[Genre], RegistryState] = await self._do_alone(
+            partial(self._adopt, knowledge, imported), deadline_s
+        )
         return adopted
 
     async def fill(
-        self, wanted: Filling, knowledge_with: Callable[[Mapping[str, str]], Knowledge]
+        self,
+        wanted: Filling,
+        knowledge_with: Callable[[Mapping[str, str]], Knowledge],
+        *,
+        deadline_s: float,
     ) -> Imported:
         """
         Have an empty registry hold what *wanted* says; *knowledge_with* gives what is known
@@ -207,23 +216,37 @@ class Catalogue:
         Raises:
             RegistryNotEmpty, RecordInvalid: nothing was written.
         """
-        async with self._writing:
-            with self.watching_storage():
-                imported = await self._store.fill(wanted, self.knowledge)
-                if wanted.validate_only:
-                    return imported
-                knowledge = knowledge_with(await self._store.packs())
-                self.knowledge = knowledge.renewed(await self._store.curated())
-            self._hot.clear()
-            await self.warm_up()
-            self._feed.start_anew()
-        return imported
+        filled: Imported = await self._do_alone(
+            partial(self._fill, wanted, knowledge_with), deadline_s
+        )
+        return filled
 
-    async def rehearse(self, edits: Callable[[dict[int, int]], Iterator[Edit]]) -> Imported:
+    async def rehearse(
+        self, edits: Callable[[dict[int, int]], Iterator[Edit]], *, deadline_s: float
+    ) -> Imported:
         """Return what *edits*, which import, would come to all in all; change nothing."""
-        async with self._writing:
-            with self.watching_storage():
-                return await self._store.rehearse(edits, self.knowledge)
+        rehearsed: Imported = await self._do_alone(
+            lambda: self._store.rehearse(edits, self.knowledge), deadline_s
+        )
+        return rehearsed
+
+    async def _do_alone(self, whole: Whole, deadline_s: float) -> Any:
+        """Do what nobody else may write beside; a caller that goes away does not end it."""
+        [outcome] = await self._alone.ask([whole], deadline_s=deadline_s)
+        if isinstance(outcome, RegistryError):
+            raise outcome
+        return outcome
+
+    async def _serve_alone(self, items: list[Whole]) -> list[Any]:
+        """Do one after the other; each has an outcome of its own."""
+        outcomes: list[Any] = []
+        for whole in items:
+            try:
+                with self.watching_storage():
+                    outcomes.append(await whole())
+            except RegistryError as refusal:
+                outcomes.append(refusal)
+        return outcomes
 
     @contextmanager
     def watching_storage(self) -> Iterator[None]:
@@ -261,11 +284,10 @@ class Catalogue:
         self, items: list[Claim | Sighting | Edit]
     ) -> list[tuple[Known, bool] | Edited | RegistryError | None]:
         """Make the edits of a round, then grant its claims by what is known after them."""
-        async with self._writing:
-            edits = [item for item in items if isinstance(item, Edit)]
-            edited = iter(await self._edit(edits) if edits else ())
-            if len(edits) < len(items):
-                granted = iter(await self._grant(items))
+        edits = [item for item in items if isinstance(item, Edit)]
+        edited = iter(await self._edit(edits) if edits else ())
+        if len(edits) < len(items):
+            granted = iter(await self._grant(items))
         return [
             next(edited)
             if isinstance(item, Edit)
@@ -308,29 +330,37 @@ class Catalogue:
         return outcomes
 
     async def _adopt(
-        self, items: list[tuple[Knowledge, tuple[str, str]]]
-    ) -> list[tuple[list[Genre], RegistryState] | RegistryError]:
-        """Adopt one after the other; each has an outcome of its own."""
-        outcomes: list[tuple[list[Genre], RegistryState] | RegistryError] = []
-        for knowledge, imported in items:
-            async with self._writing:
-                # Keys are about to come that the cache does not know yet.
-                was_warm = self._hot.cool_down()
-                try:
-                    with self.watching_storage():
-                        changed, state = await self._store.link(knowledge, imported)
-                except RegistryError as failure:
-                    self._hot.keep_warm(was_warm)
-                    outcomes.append(failure)
-                    continue
-                self.knowledge = knowledge.renewed(self.knowledge.curated)
-                # What was remembered may have been reached by way of the old knowledge.
-                self._hot.forget_spellings()
-                self._hot.renew(changed)
-                await self.warm_up()
-                self._feed.advance()
-            outcomes.append((changed, state))
-        return outcomes
+        self, knowledge: Knowledge, imported: tuple[str, str]
+    ) -> tuple[list[Genre], RegistryState]:
+        # Keys are about to come that the cache does not know yet.
+        was_warm = self._hot.cool_down()
+        try:
+            changed, state = await self._store.link(
+                knowledge.renewed(self.knowledge.curated), imported
+            )
+        except RegistryError:
+            self._hot.keep_warm(was_warm)
+            raise
+        self.knowledge = knowledge.renewed(self.knowledge.curated)
+        # What was remembered may have been reached by way of the old knowledge.
+        self._hot.forget_spellings()
+        self._hot.renew(changed)
+        await self.warm_up()
+        self._feed.advance()
+        return changed, state
+
+    async def _fill(
+        self, wanted: Filling, knowledge_with: Callable[[Mapping[str, str]], Knowledge]
+    ) -> Imported:
+        imported = await self._store.fill(wanted, self.knowledge)
+        if wanted.validate_only:
+            return imported
+        knowledge = knowledge_with(await self._store.packs())
+        self.knowledge = knowledge.renewed(await self._store.curated())
+        self._hot.clear()
+        await self.warm_up()
+        self._feed.start_anew()
+        return imported
 
     def _uncount(self, written: Sighting) -> None:
         """Forget what was written, but not what was counted meanwhile."""

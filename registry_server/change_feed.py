@@ -116,7 +116,7 @@ class ChangeFeed:
             self.watchers -= 1
 
     async def _changes(self, position: int, incarnation: str) -> AsyncGenerator[Told | Heartbeat]:
-        told_of = -1
+        is_told = False
         while True:
             moved = self._moved
             if self._closed:
@@ -130,8 +130,8 @@ class ChangeFeed:
                 position = told.change.revision
             if len(page.told) == PAGE_SIZE:
                 continue
-            if told_of != position:
-                told_of = position
+            if not is_told:
+                is_told = True
                 yield Heartbeat(position, incarnation)
             while not moved.is_set():
                 with suppress(TimeoutError):

@@ -3,7 +3,7 @@ Curation: what curators ask for is checked here, and made in its turn by the `ca
 beside it what they read: reviews and history.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from registry_server.catalogue import Catalogue
 from registry_server.outcomes import History, Reviews
@@ -13,13 +13,11 @@ from registry_server.storage import Store
 from registry_server.vocabulary import edits
 from registry_server.vocabulary.curation_refusals import (
     DESCRIPTION_LENGTH_MAX,
-    EXTERNAL_ID_LENGTH_MAX,
-    EXTERNAL_IDS_KNOWN,
     DescriptionTooLong,
-    ExternalIdInvalid,
     RevisionNegative,
     SettlementMissing,
     UpdateMaskInvalid,
+    check_external_id,
 )
 from registry_server.vocabulary.edits import Decision, Edited
 from registry_server.vocabulary.genre import Genre
@@ -69,7 +67,8 @@ class Curation:
         _check_revision(expected_revision)
         external_ids = dict(genre.external_ids) if "external_ids" in mask else None
         if external_ids is not None:
-            _check_external_ids(external_ids)
+            for whose, value in external_ids.items():
+                check_external_id(whose, value)
         if len(genre.description) > DESCRIPTION_LENGTH_MAX:
             raise DescriptionTooLong(len(genre.description))
         if len(genre.parent_ids) > PARENTS_MAX:
@@ -198,11 +197,15 @@ class Curation:
         """
         size_max = page_size_of(page_size)
         named = f"reviews/{int(show_settled)}"
-        offset = PageToken.of(page_token, named).after if page_token else 0
+        token = PageToken.of(page_token, named) if page_token else None
+        after = (token.after, token.key) if token else (INT64_MAX, "")
         with self._catalogue.watching_storage():
-            found = await self._store.reviews(offset, size_max + 1, show_settled=show_settled)
-        following = PageToken(named, offset + size_max, 0, "") if len(found) > size_max else ""
-        return Reviews(tuple(found[:size_max]), str(following))
+            found = await self._store.reviews(after, size_max + 1, show_settled=show_settled)
+        page = found[:size_max]
+        following: object = ""
+        if len(found) > size_max:
+            following = PageToken(named, page[-1].times_seen, 0, "", page[-1].key)
+        return Reviews(tuple(page), str(following))
 
     async def history(self, genre_id: int, page_size: int, page_token: str) -> History:
         """
@@ -235,12 +238,3 @@ class Curation:
 def _check_revision(expected_revision: int) -> None:
     if expected_revision < 0:
         raise RevisionNegative("expected_revision")
-
-
-def _check_external_ids(external_ids: Mapping[str, str]) -> None:
-    for whose, value in external_ids.items():
-        if whose not in EXTERNAL_IDS_KNOWN:
-            raise ExternalIdInvalid.of_unknown(whose)
-        is_plain = value.isprintable() and not any(c.isspace() for c in value)
-        if not 1 <= len(value) <= EXTERNAL_ID_LENGTH_MAX or not is_plain:
-            raise ExternalIdInvalid.with_value(whose, value)

@@ -19,6 +19,7 @@ class PageToken:
     Attributes:
         listing: Which listing, with its filters: "genres/0/0".
         after: Where its last page ended.
+        key: The same, where a number is not enough.
         revision: The registry's when its first page was read.
         incarnation: The registry's.
     """
@@ -27,6 +28,7 @@ class PageToken:
     after: int
     revision: int
     incarnation: str
+    key: str = ""
 
     @classmethod
     def of(cls, text: str, listing: str) -> "PageToken":
@@ -38,8 +40,8 @@ class PageToken:
         """
         try:
             plain = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
-            named, after, revision, incarnation = plain.decode("ascii").split(":")
-            token = cls(named, int(after), int(revision), incarnation)
+            named, after, revision, incarnation, key = plain.decode("utf-8").split(":", 4)
+            token = cls(named, int(after), int(revision), incarnation, key)
         except (ValueError, binascii.Error):
             raise PageTokenInvalid from None
         in_range = 0 <= token.after <= INT64_MAX and 0 <= token.revision <= INT64_MAX
@@ -48,5 +50,5 @@ class PageToken:
         return token
 
     def __str__(self) -> str:
-        plain = f"{self.listing}:{self.after}:{self.revision}:{self.incarnation}"
-        return base64.urlsafe_b64encode(plain.encode("ascii")).decode("ascii")
+        plain = f"{self.listing}:{self.after}:{self.revision}:{self.incarnation}:{self.key}"
+        return base64.urlsafe_b64encode(plain.encode("utf-8")).decode("ascii")

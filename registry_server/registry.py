@@ -149,7 +149,11 @@ class Registry:
         """
         if limit < 0:
             raise PageSizeNegative("limit")
-        spelling = Spelling.of(query)
+        try:
+            spelling = Spelling.of(query)
+        except InvalidName as refusal:
+            refusal.field = "query"
+            raise
         with self._catalogue.watching_storage():
             await self._make_searchable(deadline_s)
             size_max = min(limit or SEARCH_LIMIT_DEFAULT, SEARCH_LIMIT_MAX)

@@ -32,7 +32,8 @@ class Rounds(Generic[Item, Answer]):
     Each round takes every call that waits and hands all their items to *serve*,
     which answers each in order. One task runs the rounds: a caller's cancellation
     never reaches *serve*. A call whose deadline has passed before its turn is
-    refused unserved. At most *waiting_max* calls wait.
+    refused unserved. At most *waiting_max* calls wait. A round takes its calls once it
+    holds *turn*, which others may share.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Rounds(Generic[Item, Answer]):
         serve: Callable[[list[Item]], Awaitable[list[Answer]]],
         *,
         waiting_max: int,
+        turn: asyncio.Lock | None = None,
     ) -> None:
+        self._turn = turn or asyncio.Lock()
         self._serve = serve
         self._waiting_max = waiting_max
         self._waiting: list[_Call[Item, Answer]] = []
@@ -80,8 +83,9 @@ class Rounds(Generic[Item, Answer]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                calls, self._waiting = self._waiting, []
-                await self._round(self._still_wanted(calls))
+                async with self._turn:
+                    calls, self._waiting = self._waiting, []
+                    await self._round(self._still_wanted(calls))
         finally:
             self._running = None
 

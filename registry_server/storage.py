@@ -68,8 +68,13 @@ class Store(Protocol):
     async def history(self, genre_id: int, before: int, size_max: int) -> list[Change]:
         """Return the last changes before a revision; those of one genre unless it is 0."""
 
-    async def reviews(self, offset: int, size_max: int, *, show_settled: bool) -> list[Review]:
-        """Return *size_max* reviews after the first *offset*, those seen most often first."""
+    async def reviews(
+        self, after: tuple[int, str], size_max: int, *, show_settled: bool
+    ) -> list[Review]:
+        """
+        Return *size_max* reviews, those seen most often first, that come after one that was
+        seen so many times and has that key.
+        """
 
     async def curated(self) -> Curated:
         """Return everything that curators decided of spellings."""

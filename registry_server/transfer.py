@@ -74,12 +74,15 @@ class Transfer:
         is_export = isinstance(next(iter(source()), None), RegistryRecord)
         if keep_ids or (is_export and not await self._store.holds()):
             filling = Filling(source, keep_ids and not is_export, validate_only, who)
-            imported = await self._catalogue.fill(filling, self._knowledge_with)
+            imported = await self._catalogue.fill(
+                filling, self._knowledge_with, deadline_s=deadline_s
+            )
             for part in _in_parts(imported, total):
                 yield part
         elif validate_only:
             edits = partial(import_edits, source, who=who)
-            for part in _in_parts(await self._catalogue.rehearse(edits), total):
+            rehearsed = await self._catalogue.rehearse(edits, deadline_s=deadline_s)
+            for part in _in_parts(rehearsed, total):
                 yield part
         else:
             async with aclosing(self._by_name(source, total, deadline_s, who)) as parts:

@@ -5,6 +5,7 @@ dicts, without packs.
 A merge moves nothing: what a genre brought stays its own, and is read as its survivor's.
 """
 
+import json
 import re
 from collections.abc import Collection
 
@@ -53,7 +54,9 @@ class Model:
     def facts(self) -> str:
         """Return everything that is to be told, to compare."""
         rows = sorted((key, *vars(row).values()) for key, row in self.rows.items())
-        return repr([rows, [(each, vars(entry)) for each, entry in self.genres.items()]])
+        genres = [(each, vars(entry)) for each, entry in self.genres.items()]
+        # JSON, for the order in which an id elsewhere was set is nobody's business.
+        return json.dumps([rows, genres], sort_keys=True, default=sorted)
 
     def survivor(self, genre_id: int) -> int:
         into = self.genres[genre_id].merged_into
@@ -189,7 +192,7 @@ class Model:
     def set_parents(self, genre_id: int, parent_ids: Collection[int]) -> None:
         entry, wanted = self.active(genre_id), {self.survivor(each) for each in parent_ids}
         had = self.parents(genre_id)
-        if any(self.genres[each].deleted for each in wanted):
+        if any(self.genres[each].deleted for each in wanted - had):
             raise Refusal("GENRE_DELETED")
         if any(each == genre_id or self.is_ancestor(genre_id, each) for each in wanted):
             raise Refusal("PARENT_CYCLE")

@@ -5,7 +5,7 @@ import time
 
 from worker_client import _calls
 from worker_client._curation_values import ChangeType, GenreChange
-from worker_client._errors import RegistryError, RegistryUnavailable
+from worker_client._errors import CallCancelled, RegistryError, RegistryUnavailable
 
 PAUSE_MIN_S = 0.1
 PAUSE_MAX_S = 2.0
@@ -65,7 +65,8 @@ class Watch:
         """Return what a stream that ended with *error* ends the watch with; None to go on."""
         if self._has_given_up:
             return self.absence()
-        if not isinstance(error, RegistryUnavailable):
+        # A server that stops cancels those whom it had no time to tell.
+        if not isinstance(error, (RegistryUnavailable, CallCancelled)):
             return error
         return self.absence() if self.left_s() == 0 else None
 

@@ -156,8 +156,7 @@ class Changes:
                 for g in self.made.values()
             ],
         )
-        for genre in self.changed.values():
-            renew(self.connection, genre)
+        renew(self.connection, self.changed.values())
         insert_all(self.connection, schema.spelling, self._spellings)
         insert_all(self.connection, schema.parent, self._parents)
         insert_all(self.connection, schema.external_id, self._external_ids)
@@ -172,13 +171,15 @@ class Changes:
         )
 
 
-def renew(connection: Connection, genre: Genre) -> None:
-    """Write down the revision and the time of a genre's last change."""
-    connection.execute(
-        _RENEW,
+def renew(connection: Connection, genres: Iterable[Genre]) -> None:
+    """Write down the revision and the time of each genre's last change."""
+    rows = [
         {
             "changed_id": genre.id,
             "to_revision": genre.revision,
             "to_time_us": genre.update_time_us,
-        },
-    )
+        }
+        for genre in genres
+    ]
+    if rows:
+        connection.execute(_RENEW, rows)

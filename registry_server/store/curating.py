@@ -82,12 +82,13 @@ def _set_parents(editing: Editing, genre: Genre, parent_ids: tuple[int, ...]) ->
             )
             bury(editing.connection, schema.PARENT, genre.id, str(parent_id))
     had = {survivor_id for _, survivor_id in raw}
+    for parent in wanted.values():
+        if parent.id not in had and not parent.is_active:
+            raise GenreDeleted(parent.id)
     for parent_id in wanted:
         if parent_id == genre.id or is_ancestor(editing, genre.id, parent_id):
             raise ParentCycle(genre.id, parent_id)
         if parent_id not in had:
-            if not wanted[parent_id].is_active:
-                raise GenreDeleted(parent_id)
             row = {"child_id": genre.id, "parent_id": parent_id}
             editing.connection.execute(insert(schema.parent).values(row))
             for merged_id in (parent_id, *merged_into(editing.connection, [parent_id])):

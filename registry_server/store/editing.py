@@ -161,7 +161,7 @@ class Editing:
         """As `note`, for several; return them as they are now."""
         ids = list(ids)
         by_now = read_genres(self.connection, ids) if ids else {}
-        noted = []
+        noted, renewed = [], []
         for genre_id in ids:
             before, after = self._as_noted.get(genre_id), by_now[genre_id]
             became = differences(before, after)
@@ -179,9 +179,10 @@ class Editing:
             if before is not None:
                 self.journal.supersede(before)
             after = replace(after, revision=revision, update_time_us=self.journal.now_us)
-            renew(self.connection, after)
+            renewed.append(after)
             self._as_noted[genre_id] = self.changed[genre_id] = after
             noted.append(after)
+        renew(self.connection, renewed)
         return noted
 
     def leave(self, genre: Genre) -> None:

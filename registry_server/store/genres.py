@@ -50,7 +50,7 @@ _AFTER = (
 )
 _IN_USE = schema.genre.c.state == State.ACTIVE.value
 _parent_genre = schema.genre.alias("parent_genre")
-_IS_CHILD = schema.genre.c.id.in_(
+_IS_CHILD = (schema.genre.c.id != bindparam("parent_id")) & schema.genre.c.id.in_(
     select(schema.parent.c.child_id)
     .join_from(schema.parent, _parent_genre, _parent_genre.c.id == schema.parent.c.parent_id)
     .where(

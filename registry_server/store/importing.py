@@ -3,26 +3,30 @@ Taking in records by name, into a registry that holds something: what is there s
 is, what is missing is added, and what stands against it is told.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy import insert, select
 
 from registry_server.store import schema
-from registry_server.store.curating import block, is_ancestor, set_state
+from registry_server.store.curating import is_ancestor, set_state
 from registry_server.store.editing import Editing, fold_of
 from registry_server.store.genres import SURVIVOR, find
 from registry_server.store.granting import grant
 from registry_server.store.journal import insert_all
 from registry_server.store.restoring import compounds, row_of_review
 from registry_server.store.settling import make_known
-from registry_server.store.tombstones import bury, removed_parents
+from registry_server.store.tombstones import bury, removed_external_ids, removed_parents
 from registry_server.vocabulary.change import ChangeKind
 from registry_server.vocabulary.curation_refusals import (
+    DESCRIPTION_LENGTH_MAX,
+    DescriptionTooLong,
+    ExternalIdInvalid,
     ExternalIdTaken,
     GenreNotMerged,
     ParentCycle,
     SpellingBlocked,
     SpellingTaken,
+    check_external_id,
 )
 from registry_server.vocabulary.edits import Edited, Imported, Mapped, Problem, Review
 from registry_server.vocabulary.genre import Claim, Genre, State
@@ -36,7 +40,7 @@ from registry_server.vocabulary.records import (
     Numbered,
     SpellingRecord,
 )
-from registry_server.vocabulary.refusals import InvalidName
+from registry_server.vocabulary.refusals import InvalidName, RegistryError
 
 KEPT_HERE = "KEPT_HERE"
 """Why a record was not followed: a curator, or the registry, has it otherwise here."""
@@ -45,7 +49,9 @@ KEPT_HERE = "KEPT_HERE"
 def import_genres(editing: Editing, edit: ImportGenres) -> Edited:
     imported = Imported(done=len(edit.records))
     named = list(_named(editing, edit.records, imported))
-    granted = grant(editing.connection, [claim for _, _, claim in named]).granted
+    grants = grant(editing.connection, [claim for _, _, claim in named])
+    granted = grants.granted
+    editing.changed.update({genre.id: genre for genre in grants.changed})
     own_keys: list[str] = []
     for (at, record, claim), each in zip(named, granted, strict=True):
         if not each.genre.is_active:
@@ -129,7 +135,10 @@ def _gain(
     editing.remember([genre.id])
     _gain_aliases(editing, at, record.spellings, genre.id, imported)
     _gain_external_ids(editing, at, record, genre, imported)
-    if record.description and not genre.description:
+    if len(record.description) > DESCRIPTION_LENGTH_MAX:
+        too_long = DescriptionTooLong(len(record.description))
+        imported.problems.append(_problem(at, record.name, too_long))
+    elif record.description and not genre.description:
         editing.change_genre(genre.id, description=record.description)
     if record.state is State.DELETED:
         if made:
@@ -148,14 +157,17 @@ def _gain_aliases(
 ) -> None:
     for each in spellings:
         try:
-            spelling = editing.knowledge.spelling(each.text)
+            spelling = Spelling.of(each.text)
         except InvalidName as refusal:
             imported.problems.append(Problem(at, each.text, refusal.reason, refusal.message))
             continue
         pin = pinned_key(spelling.strict)
         held = editing.holders(spelling)
         holder = held.get(pin) or (None if each.is_pinned else held.get(fold_of(spelling)))
-        if holder is None:
+        if holder is None and editing.knowledge.curated.detached(spelling.fold):
+            message = f"A curator took it from genre {genre_id} here, or from another."
+            imported.problems.append(Problem(at, each.text, KEPT_HERE, message))
+        elif holder is None:
             key = pin if each.is_pinned else fold_of(spelling)
             editing.add_row(key, spelling, genre_id, schema.ALIAS)
         elif holder.genre_id != genre_id:
@@ -170,8 +182,18 @@ def _gain_external_ids(
 ) -> None:
     had = dict(genre.external_ids)
     table = schema.external_id.c
+    buried = removed_external_ids(editing.connection)
     for whose, value in record.external_ids:
         if had.get(whose) == value:
+            continue
+        try:
+            check_external_id(whose, value)
+        except ExternalIdInvalid as refusal:
+            imported.problems.append(_problem(at, record.name, refusal))
+            continue
+        if (genre.id, whose) in buried:
+            message = f"A curator took the {whose} id from it here."
+            imported.problems.append(Problem(at, record.name, KEPT_HERE, message))
             continue
         holder_id = editing.connection.execute(
             select(SURVIVOR)
@@ -180,8 +202,8 @@ def _gain_external_ids(
         ).scalar()
         if holder_id is not None:
             if holder_id != genre.id:
-                refusal = ExternalIdTaken(whose, value, holder_id)
-                imported.problems.append(_problem(at, record.name, refusal))
+                taken = ExternalIdTaken(whose, value, holder_id)
+                imported.problems.append(_problem(at, record.name, taken))
         elif whose in had:
             message = f"Its {whose} id is {value} there and {had[whose]} here, which was kept."
             imported.problems.append(Problem(at, record.name, KEPT_HERE, message))
@@ -196,9 +218,13 @@ def _block(editing: Editing, at: int, record: BlockRecord, imported: Imported) -
     except InvalidName as refusal:
         imported.problems.append(Problem(at, record.spelling, refusal.reason, refusal.message))
         return
-    holder = editing.holder(spelling)
+    spelling = _pinned(Spelling.of(spelling.text), SpellingRecord("", is_pinned=record.is_pinned))
+    held = editing.holders(spelling)
+    holder = held.get(spelling.fold)
     if holder is None:
-        block(editing, spelling)
+        editing.add_row(spelling.fold, spelling, None, schema.BLOCKED)
+        kind = ChangeKind.SPELLING_BLOCKED
+        editing.journal.note(kind, None, editing.who, spelling=spelling.text)
     elif holder.genre_id is not None:
         message = f"It is blocked there and reaches genre {holder.genre_id} here, which was kept."
         imported.problems.append(Problem(at, record.spelling, KEPT_HERE, message))
@@ -215,18 +241,20 @@ def _review(editing: Editing, review: Review) -> None:
 
 def import_links(editing: Editing, edit: ImportLinks) -> Edited:
     imported = Imported(done=len(edit.records))
+    mapping = edit.mapping
     buried = removed_parents(editing.connection)
     for at, record in edit.records:
         if not isinstance(record, GenreRecord):
             continue
         if record.merged_into_id:
-            _follow_merge(editing, at, record, edit.mapping.get(record.merged_into_id, 0), imported)
+            survivor_id = _end_of_chain(record.merged_into_id, edit.merged_into, mapping)
+            _follow_merge(editing, at, record, survivor_id, imported)
             continue
-        wanted = [edit.mapping[each] for each in record.parent_ids if each in edit.mapping]
+        wanted = [mapping[each] for each in record.parent_ids if each in mapping]
         names = _keys_of(editing, record.parents)
         reached = find(editing.connection, names) if names else {}
         wanted += [reached[key].id for key in names if key in reached and reached[key].is_active]
-        child_id = edit.mapping.get(record.id, 0) if record.id else 0
+        child_id = mapping.get(record.id, 0) if record.id else 0
         if wanted and not child_id:
             own = _keys_of(editing, [record.name])
             found = find(editing.connection, own) if own else {}
@@ -234,6 +262,15 @@ def import_links(editing: Editing, edit: ImportLinks) -> Edited:
         if wanted and child_id:
             _gain_parents(editing, at, child_id, wanted, buried, imported)
     return Edited(imported=imported)
+
+
+def _end_of_chain(there: int, merged_into: Mapping[int, int], mapping: Mapping[int, int]) -> int:
+    """Return the genre here that a merge there led to in the end; 0 if it did not come."""
+    seen: set[int] = set()
+    while there in merged_into and there not in seen:
+        seen.add(there)
+        there = merged_into[there]
+    return mapping.get(there, 0)
 
 
 def _keys_of(editing: Editing, names: Iterable[str]) -> list[str]:
@@ -295,7 +332,5 @@ def _follow_merge(
     imported.mappings.append(Mapped(record.id, survivor.id, survivor.name))
 
 
-def _problem(
-    at: int, text: str, refusal: SpellingTaken | SpellingBlocked | ExternalIdTaken | ParentCycle
-) -> Problem:
+def _problem(at: int, text: str, refusal: RegistryError) -> Problem:
     return Problem(at, text, refusal.reason, refusal.message)

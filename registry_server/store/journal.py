@@ -8,7 +8,7 @@ what is never touched after its creation, as most genres are, costs nothing.
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
@@ -37,6 +37,12 @@ _TRIM = (
     .where(schema.change.c.revision <= bindparam("up_to"), schema.change.c.snapshot.is_not(None))
     .values(snapshot=None)
 )
+_NOTE_TRIMMED = (
+    update(schema.registry)
+    .where(schema.registry.c.trimmed_revision < bindparam("up_to"))
+    .values(trimmed_revision=bindparam("up_to"))
+)
+_TRIMMED = select(schema.registry.c.trimmed_revision)
 _CHANGE = (
     schema.change.c.revision,
     schema.change.c.kind,
@@ -133,11 +139,18 @@ class Journal:
             return
         insert_all(self.connection, schema.change, self._created)
         insert_all(self.connection, schema.change, self._told)
-        for genre in self._superseded:
-            kept = {"of_revision": genre.revision, "as_json": snapshot_of(genre)}
-            self.connection.execute(_KEEP, kept)
-        if self._superseded and history_kept is not None:
-            self.connection.execute(_TRIM, {"up_to": self.revision - history_kept})
+        if self._superseded:
+            self.connection.execute(
+                _KEEP,
+                [
+                    {"of_revision": genre.revision, "as_json": snapshot_of(genre)}
+                    for genre in self._superseded
+                ],
+            )
+        if self._superseded and history_kept is not None and self.revision > history_kept:
+            up_to = {"up_to": self.revision - history_kept}
+            self.connection.execute(_TRIM, up_to)
+            self.connection.execute(_NOTE_TRIMMED, up_to)
         moved = {"to_revision": self.revision, "to_genre_id": self.genre_id}
         self.connection.execute(_MOVE_ON, moved)
 
@@ -149,14 +162,13 @@ def changes_after(
     Return the first *size_max* changes after *revision*, each with its genre as of then, and
     where the registry stands.
 
-    What changed before the journal kept snapshots comes with the genre as it is.
-
     Raises:
         HistoryTrimmed: that many changes back are not kept.
     """
     stands = state(connection)
-    if revision < stands.revision - history_kept:
-        raise HistoryTrimmed.before(revision, stands.revision - history_kept)
+    trimmed: int = connection.execute(_TRIMMED).scalar_one()
+    if revision < (kept_from := max(stands.revision - history_kept, trimmed)):
+        raise HistoryTrimmed.before(revision, kept_from)
     rows = connection.execute(_AFTER, {"after": revision, "size": size_max}).all()
     as_they_are = {row.genre_id for row in rows if row.genre_id and row.snapshot is None}
     genres = read_genres(connection, as_they_are) if as_they_are else {}
@@ -186,10 +198,13 @@ def change_of(row: Any, genres: dict[int, Genre]) -> Change:
     )
 
 
+_TOLD = [each.name for each in fields(Genre) if each.name != "request_id"]
+
+
 def snapshot_of(genre: Genre) -> str:
     """Return *genre* as JSON; who created it is not told of what it was."""
-    told = {**asdict(genre), "state": genre.state.value, "request_id": ""}
-    return json.dumps(told, ensure_ascii=False)
+    told = {name: getattr(genre, name) for name in _TOLD}
+    return json.dumps({**told, "state": genre.state.value}, ensure_ascii=False)
 
 
 def genre_of(snapshot: str) -> Genre:
@@ -198,6 +213,7 @@ def genre_of(snapshot: str) -> Genre:
     return Genre(
         **{
             **read,
+            "request_id": "",
             "state": State(read["state"]),
             "aliases": tuple(read["aliases"]),
             "parent_ids": tuple(read["parent_ids"]),

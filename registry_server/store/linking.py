@@ -21,14 +21,19 @@ from registry_server.vocabulary.genre import Genre, State
 from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
 from registry_server.vocabulary.knowledge import Knowledge, Reference
 
+_survivor = schema.genre.alias("survivor")
 _SPELLINGS = select(
     schema.spelling.c.lookup_key,
     schema.spelling.c.strict_key,
     schema.spelling.c.text,
     SURVIVOR,
     schema.spelling.c.kind,
-    schema.genre.c.state,
-).join_from(schema.spelling, schema.genre, isouter=True)
+    _survivor.c.state,
+).select_from(
+    schema.spelling.outerjoin(
+        schema.genre, schema.genre.c.id == schema.spelling.c.genre_id
+    ).outerjoin(_survivor, _survivor.c.id == SURVIVOR)
+)
 _EXTERNAL_IDS = (
     select(
         SURVIVOR,
@@ -36,8 +41,9 @@ _EXTERNAL_IDS = (
         schema.external_id.c.whose,
         schema.external_id.c.value,
     )
-    .join_from(schema.external_id, schema.genre)
-    .where(schema.genre.c.state == State.ACTIVE.value)
+    .join_from(schema.external_id, schema.genre, schema.genre.c.id == schema.external_id.c.genre_id)
+    .join(_survivor, _survivor.c.id == SURVIVOR)
+    .where(_survivor.c.state == State.ACTIVE.value)
 )
 
 

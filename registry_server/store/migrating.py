@@ -129,8 +129,11 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
         return []
     done = [f"keys: from version {stored[0]} on Unicode {stored[1]} to {ours[0]} on {ours[1]}"]
     table = schema.spelling
-    # Names before aliases: an alias gives way.
-    rows = connection.execute(select(table).order_by(table.c.kind.desc(), table.c.genre_id)).all()
+    # What is pinned stays so; names before aliases: an alias gives way.
+    is_pinned = table.c.lookup_key.startswith(PIN)
+    rows = connection.execute(
+        select(table).order_by(is_pinned.desc(), table.c.kind.desc(), table.c.genre_id)
+    ).all()
     holders: dict[str, Row[Any]] = {}
     outdated = []
     keyed = []
@@ -141,7 +144,8 @@ def _rekey(connection: Connection, path: Path) -> list[str]:
             done.append(f"keys: {row.text!r} was left as it was: {refusal}")
             holders[row.lookup_key] = row
             continue
-        key = spelling.fold
+        pinned = row.lookup_key.startswith(PIN)
+        key = pinned_key(spelling.strict) if pinned else spelling.fold
         if key in holders and holders[key].genre_id == row.genre_id:
             outdated.append(row.lookup_key)
             continue
@@ -177,7 +181,7 @@ def _rekey_decisions(connection: Connection) -> None:
     reviews = select(schema.review).order_by(schema.review.c.first_seen_us)
     rows = connection.execute(reviews).mappings().all()
     connection.execute(delete(schema.review))
-    by_key = {Spelling.of(row["text"]).fold: row for row in reversed(rows)}
+    by_key = {_key_of(row["text"], row["lookup_key"]): row for row in reversed(rows)}
     if by_key:
         rekeyed = [{**row, "lookup_key": key} for key, row in by_key.items()]
         connection.execute(insert(schema.review), rekeyed)
@@ -185,9 +189,15 @@ def _rekey_decisions(connection: Connection) -> None:
     keys = connection.execute(select(schema.tombstone.c.value).where(detached)).scalars().all()
     connection.execute(delete(schema.tombstone).where(detached))
     # A key is a text that has itself as its key.
-    if folded := {Spelling.of(key).fold for key in keys}:
+    if folded := {_key_of(key.removeprefix(PIN), key) for key in keys}:
         buried = [{"kind": schema.DETACHED, "genre_id": 0, "value": key} for key in folded]
         connection.execute(insert(schema.tombstone), buried)
+
+
+def _key_of(text: str, old_key: str) -> str:
+    """Return the key that *text* has now; one that was pinned stays so."""
+    spelling = Spelling.of(text)
+    return pinned_key(spelling.strict) if old_key.startswith(PIN) else spelling.fold
 
 
 def _rank(key_version: int, unicode_version: str) -> tuple[int, ...]:

@@ -6,12 +6,15 @@ that keep the ids that they had elsewhere. All in one transaction of the caller'
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from registry_server.store import schema
 from registry_server.store.asking import ASKED, asked
+from registry_server.store.genres import genres as read_genres
 from registry_server.store.granting import grant
 from registry_server.store.journal import Journal, differences_json, insert_all, snapshot_of
 from registry_server.vocabulary.change import Change, ChangeKind
@@ -55,6 +58,9 @@ def restore(connection: Connection, records: Iterable[Numbered]) -> Imported:
         RecordInvalid: one can't be of an export.
     """
     connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+    # Packs may have been imported, which makes no revision; the export brings its own.
+    for table in (schema.pack, schema.tombstone):
+        connection.execute(delete(table))
     imported = Imported()
     registry: RegistryRecord | None = None
     for at, record in records:
@@ -69,6 +75,9 @@ def restore(connection: Connection, records: Iterable[Numbered]) -> Imported:
                 insert_all(connection, table, [row])
         except InvalidName as refusal:
             raise RecordInvalid(at, refusal.message) from None
+        except IntegrityError as error:
+            message = "it says again what another record has said, or leaves out what it must say."
+            raise RecordInvalid(at, message) from error
         if isinstance(record, GenreRecord):
             imported.created.append(record.id)
             imported.mappings.append(Mapped(record.id, record.id, record.name))
@@ -76,6 +85,9 @@ def restore(connection: Connection, records: Iterable[Numbered]) -> Imported:
         raise RecordInvalid(1, "an export begins with the registry's own record.")
     _refuse_gaps(connection, registry)
     _flatten(connection)
+    dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    for table, _, other, _ in dangling[:1]:
+        raise RecordInvalid(1, f"a {table} of the export points to a {other} that is not in it.")
     connection.execute(
         update(schema.registry).values(
             incarnation=secrets.token_hex(8),
@@ -198,6 +210,9 @@ def keep_ids(
     claims: list[Claim] = []
     claimed: list[Numbered] = []
     for at, record in sorted(_genres(records), key=lambda numbered: numbered[1].id):
+        if record.merged_into_id or record.state is not State.ACTIVE:
+            message = "ids can be kept of genres in use; an export begins with its own record."
+            raise RecordInvalid(at, message)
         if not 0 < record.id <= ID_MAX:
             message = f"{record.id} can be no genre's id; it was left out."
             imported.problems.append(Problem(at, record.name, "ID_INVALID", message))
@@ -254,7 +269,9 @@ def _redirect(connection: Connection, redirects: list[tuple[Claim, int]], who: s
     if not redirects:
         return
     journal = Journal(connection)
+    genres = read_genres(connection, {survivor_id for _, survivor_id in redirects})
     for claim, survivor_id in redirects:
+        journal.supersede(genres[survivor_id])
         revision = journal.note(ChangeKind.MERGED, survivor_id, who, source_id=claim.genre_id)
         connection.execute(
             insert(schema.genre).values(
@@ -270,6 +287,9 @@ def _redirect(connection: Connection, redirects: list[tuple[Claim, int]], who: s
             )
         )
         journal.genre_id = max(journal.genre_id, claim.genre_id)
+        genres[survivor_id] = replace(
+            genres[survivor_id], revision=revision, update_time_us=journal.now_us
+        )
         connection.execute(
             update(schema.genre)
             .where(schema.genre.c.id == survivor_id)

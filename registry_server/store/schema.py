@@ -69,6 +69,8 @@ registry = Table(
     Column("unicode_version", Text, nullable=False),
     # The packs, and the rules for keys, that the genres were last linked by.
     Column("linked_by", Text, nullable=False, server_default=""),
+    # Up to where snapshots are gone, or never were: it can't be watched from before.
+    Column("trimmed_revision", BigInt, nullable=False, server_default="0"),
     # How far the index to search by has followed the journal.
     Column("searchable_revision", BigInt, nullable=False, server_default="0"),
     sqlite_strict=True,

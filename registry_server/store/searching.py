@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, TextClause, select, text
 
 from registry_server.store import schema
 from registry_server.store.asking import asked
@@ -42,6 +42,9 @@ _MOVE_ON = text("UPDATE registry SET searchable_revision = :revision")
 _LIKE = text(
     "SELECT rowid, text FROM search WHERE text LIKE :pattern ESCAPE '\\' ORDER BY length(text)"
     " LIMIT :size"
+)
+_PHRASE = text(
+    "SELECT rowid, text FROM search WHERE search MATCH :phrase ORDER BY length(text) LIMIT :size"
 )
 _MATCH = text(
     "SELECT rowid, text FROM search WHERE search MATCH :trigrams ORDER BY rank LIMIT :size"
@@ -89,50 +92,71 @@ def _texts(genre: Genre) -> str:
 
 def search(connection: Connection, query: str, limit: int) -> list[Genre]:
     """
-    Return the *limit* genres in use that *query* finds, the best first: names that begin
-    with it, then with a word that does, then those that hold it, then those nearly alike.
+    Return the *limit* genres in use that *query* finds, the best first: those named so, then
+    names that begin with it, then with a word that does, then those that hold it, then those
+    nearly alike.
     """
     wanted = bare(query)
+    if not wanted:  # nothing but accents
+        return []
     ranks: dict[int, Rank] = {}
-    for genre_id, texts in _holding(connection, wanted, limit):
+    for genre_id, texts in _holding(connection, wanted):
         _rank(ranks, genre_id, wanted, texts)
     if len(ranks) < limit:
-        for genre_id, texts in _near(connection, wanted):
+        for genre_id, texts in _alike(connection, wanted):
             _rank(ranks, genre_id, wanted, texts)
-    best = sorted(ranks, key=lambda genre_id: (ranks[genre_id], genre_id))[:limit]
-    found = read_genres(connection, best) if best else {}
-    return [found[genre_id] for genre_id in best if found[genre_id].is_active]
+        for genre_id, texts in _mistyped(connection, wanted):
+            _rank(ranks, genre_id, wanted, texts, ratio_min=0)
+    best = sorted(ranks, key=lambda genre_id: (ranks[genre_id], genre_id))
+    found = read_genres(connection, best[: limit + CANDIDATES_MAX]) if best else {}
+    in_use = {found[each].id: found[each] for each in best if each in found}
+    return [genre for genre in in_use.values() if genre.is_active][:limit]
 
 
-def _holding(connection: Connection, wanted: str, limit: int) -> Iterator[tuple[int, list[str]]]:
-    """Give the genres with a name that begins with *wanted*, has such a word, or holds it."""
-    escaped = "".join("\\" + c if c in "\\%_" else c for c in wanted)
+def _holding(connection: Connection, wanted: str) -> Iterator[tuple[int, list[str]]]:
+    """Give the genres with a name that is *wanted*, begins with it, has such a word, holds it."""
     found: set[int] = set()
-    for before in ("\n", " ", ""):
-        asked_for = {"pattern": f"%{before}{escaped}%", "size": CANDIDATES_MAX}
-        for row in connection.execute(_LIKE, asked_for):
+    for text_held in (f"\n{wanted}\n", f"\n{wanted}", f" {wanted}", wanted):
+        for row in connection.execute(*_held(text_held)):
             if row[0] not in found:
                 found.add(row[0])
                 yield row[0], row[1].split("\n")
-        if len(found) >= max(limit, CANDIDATES_MAX):
+        if len(found) >= CANDIDATES_MAX:
             return
 
 
-def _near(connection: Connection, wanted: str) -> Iterator[tuple[int, list[str]]]:
-    """Give genres with a name that may be *wanted*, mistyped."""
+def _held(text_held: str) -> tuple[TextClause, dict[str, object]]:
+    """Return what asks for a text; less than a trigram is looked for without the index."""
+    if len(text_held) >= TRIGRAM:
+        return _PHRASE, {"phrase": _quoted(text_held), "size": CANDIDATES_MAX}
+    escaped = "".join("\\" + c if c in "\\%_" else c for c in text_held)
+    return _LIKE, {"pattern": f"%{escaped}%", "size": CANDIDATES_MAX}
+
+
+def _quoted(text_held: str) -> str:
+    return '"' + text_held.replace('"', '""') + '"'
+
+
+def _alike(connection: Connection, wanted: str) -> Iterator[tuple[int, list[str]]]:
+    """Give genres with a name that shares much with *wanted*."""
     bounded = f"\n{wanted}\n"
     trigrams = {bounded[at : at + TRIGRAM] for at in range(len(bounded) - TRIGRAM + 1)}
-    quoted = " OR ".join('"' + trigram.replace('"', '""') + '"' for trigram in sorted(trigrams))
-    asked_for = {"trigrams": quoted, "size": CANDIDATES_MAX}
+    asked_for = {"trigrams": " OR ".join(map(_quoted, sorted(trigrams))), "size": CANDIDATES_MAX}
     for row in connection.execute(_MATCH, asked_for):
         yield row[0], row[1].split("\n")
-    if len(wanted) <= TYPED_LENGTH_MAX:
-        for genre in find(connection, _mistyped(wanted)).values():
+
+
+def _mistyped(connection: Connection, wanted: str) -> Iterator[tuple[int, list[str]]]:
+    """Give genres with a name that is *wanted* but for one slip of the keyboard."""
+    if 1 < len(wanted) <= TYPED_LENGTH_MAX:
+        slips = _slips(wanted)
+        for genre in find(connection, slips).values():
             if genre.is_active:
-                yield genre.id, _texts(genre).split("\n")
+                names = map(bare, (genre.name, *genre.aliases))
+                yield genre.id, [name for name in names if name in slips]
 
 
-def _mistyped(wanted: str) -> set[str]:
+def _slips(wanted: str) -> set[str]:
     """Return every text that is one letter more, less, other or swapped than *wanted*."""
     letters = {*string.ascii_lowercase, *wanted} - {"\n"}
     cuts = [(wanted[:at], wanted[at:]) for at in range(len(wanted) + 1)]
@@ -144,23 +168,31 @@ def _mistyped(wanted: str) -> set[str]:
     }
 
 
-def _rank(ranks: dict[int, Rank], genre_id: int, wanted: str, texts: Sequence[str]) -> None:
+def _rank(
+    ranks: dict[int, Rank],
+    genre_id: int,
+    wanted: str,
+    texts: Sequence[str],
+    ratio_min: float = NEAR_RATIO_MIN,
+) -> None:
     """Keep how well the best of a genre's names answers *wanted*, if any does."""
     names = [name for name in texts if name]
-    of_names = [rank for name in names if (rank := _rank_of(name, wanted)) is not None]
+    of_names = [rank for name in names if (rank := _rank_of(name, wanted, ratio_min)) is not None]
     if of_names:
         ranks[genre_id] = min([*of_names, *([ranks[genre_id]] if genre_id in ranks else [])])
 
 
-def _rank_of(name: str, wanted: str) -> Rank | None:
-    if name.startswith(wanted):
+def _rank_of(name: str, wanted: str, ratio_min: float) -> Rank | None:
+    if name == wanted:
         return Rank(0, 0, len(name), name)
-    if f" {wanted}" in name:
+    if name.startswith(wanted):
         return Rank(1, 0, len(name), name)
-    if wanted in name:
+    if f" {wanted}" in name:
         return Rank(2, 0, len(name), name)
+    if wanted in name:
+        return Rank(3, 0, len(name), name)
     matcher = SequenceMatcher(None, wanted, name, autojunk=False)
-    if matcher.real_quick_ratio() < NEAR_RATIO_MIN or matcher.quick_ratio() < NEAR_RATIO_MIN:
+    if matcher.real_quick_ratio() < ratio_min or matcher.quick_ratio() < ratio_min:
         return None
     ratio = matcher.ratio()
-    return Rank(3, 1 - ratio, len(name), name) if ratio >= NEAR_RATIO_MIN else None
+    return Rank(4, 1 - ratio, len(name), name) if ratio >= ratio_min else None

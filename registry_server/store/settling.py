@@ -40,12 +40,19 @@ _BY_KEY = _REVIEW.where(_table.lookup_key == bindparam("key"))
 
 
 def reviews(
-    connection: Connection, offset: int, size_max: int, *, show_settled: bool
+    connection: Connection, after: tuple[int, str], size_max: int, *, show_settled: bool
 ) -> list[Review]:
-    """Return *size_max* reviews after the first *offset*, those seen most often first."""
+    """
+    Return *size_max* reviews, those seen most often first, that come after one that was seen
+    so many times and has that key.
+    """
+    times, key = after
     query = _REVIEW if show_settled else _REVIEW.where(_OPEN)
+    query = query.where(
+        (_table.times_seen < times) | ((_table.times_seen == times) & (_table.lookup_key > key))
+    )
     query = query.order_by(_table.times_seen.desc(), _table.lookup_key)
-    rows = connection.execute(query.limit(size_max).offset(offset)).all()
+    rows = connection.execute(query.limit(size_max)).all()
     reached = find(connection, [row[0] for row in rows])
     return [review_of(row, reached.get(row[0])) for row in rows]
 
@@ -80,7 +87,7 @@ def settle_review(editing: Editing, edit: edits.SettleReview) -> Edited:
         holder = _lift(editing, spelling, holder, may_lift=was_out)
     if edit.decision is Decision.ALIAS:
         _make_alias(editing, edit, holder)
-    elif edit.decision is not Decision.KEEP and spelling.fold not in {n.fold for n in edit.names}:
+    elif edit.decision is not Decision.KEEP and not _names_itself(holder, named):
         _take_out(editing, spelling, holder)
     is_otherwise = _write(editing, edit, earlier)
     reached = find(editing.connection, [spelling.fold]).get(spelling.fold)
@@ -93,6 +100,11 @@ def settle_review(editing: Editing, edit: edits.SettleReview) -> Edited:
     return Edited(review=review_of(row, reached), genres=tuple(stands_for))
 
 
+def _names_itself(holder: Holder | None, named: list[Genre]) -> bool:
+    """Whether an expansion names the compound's own genre too, which then stays in use."""
+    return holder is not None and holder.genre_id in {genre.id for genre in named}
+
+
 def _created(editing: Editing, edit: edits.SettleReview) -> list[Genre]:
     """Return the genres that an expansion names, created where they are new."""
     if not edit.names:
@@ -102,7 +114,9 @@ def _created(editing: Editing, edit: edits.SettleReview) -> list[Genre]:
         meaning = editing.knowledge.meaning(name)
         reference = meaning.reference if meaning else None
         claims.append(Claim(name, "", reference, editing.knowledge, editing.who))
-    granted = grant(editing.connection, claims).granted
+    grants = grant(editing.connection, claims)
+    granted = grants.granted
+    editing.changed.update({genre.id: genre for genre in grants.changed})
     for name, each in zip(edit.names, granted, strict=True):
         if not each.genre.is_active:
             raise SpellingBlocked(name.text, each.genre.id)
@@ -172,12 +186,23 @@ def _part(editing: Editing, edit: edits.SettleReview) -> None:
         return
     if edit.decision is Decision.ALIAS and holder.genre_id == edit.target_id:
         return
-    if holder.brought_by is not None and holder.brought_by != holder.genre_id:
-        unmerge_genre(editing, edits.UnmergeGenre(holder.brought_by))
+    if holder.brought_by != holder.genre_id and _is_own(editing, edit.spelling, holder):
+        unmerge_genre(editing, edits.UnmergeGenre(holder.brought_by or 0))
     else:
         editing.remember([holder.genre_id])
         editing.remove_row(holder.lookup_key)
         editing.note(ChangeKind.ALIAS_REMOVED, holder.genre_id)
+
+
+def _is_own(editing: Editing, compound: Spelling, holder: Holder) -> bool:
+    """Whether the genre that brought a compound is the compound's own, merged by itself."""
+    name = editing.connection.execute(
+        select(schema.genre.c.name).where(
+            schema.genre.c.id == holder.brought_by,
+            schema.genre.c.merged_into_id == holder.genre_id,
+        )
+    ).scalar()
+    return name is not None and editing.knowledge.spelling(name).fold == compound.fold
 
 
 def _write(editing: Editing, edit: edits.SettleReview, earlier: Any) -> bool:

@@ -103,9 +103,11 @@ class SqliteStore:
         page = partial(queries.page, show_deleted=show_deleted)
         return await self._read(page, after_id, size_max, parent_id)
 
-    async def reviews(self, offset: int, size_max: int, *, show_settled: bool) -> list[Review]:
+    async def reviews(
+        self, after: tuple[int, str], size_max: int, *, show_settled: bool
+    ) -> list[Review]:
         listed = partial(settling.reviews, show_settled=show_settled)
-        return await self._read(listed, offset, size_max)
+        return await self._read(listed, after, size_max)
 
     async def changes_after(
         self, revision: int, size_max: int
@@ -202,8 +204,13 @@ class SqliteStore:
             with self._noting_failure():
                 if self.failed or _identity_of(self._path) != self._file:
                     raise StorageFailed
-                with self._writer.begin():
-                    return change(self._writer)
+                try:
+                    with self._writer.begin():
+                        return change(self._writer)
+                except BaseException:
+                    # A commit that fails leaves SQLite's transaction open.
+                    roll_back(self._writer)
+                    raise
 
         return await asyncio.get_running_loop().run_in_executor(self._writing, write)
 
@@ -326,6 +333,13 @@ def close_writer(connection: Connection) -> None:
         log.warning("the WAL stays beside the database; the next start moves it: %s", error)
     finally:
         connection.close()
+
+
+def roll_back(connection: Connection) -> None:
+    """End the driver's transaction, if one was left open past SQLAlchemy."""
+    driver_connection = connection.connection.driver_connection
+    if driver_connection is not None and driver_connection.in_transaction:
+        driver_connection.rollback()
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, cast
 
 import grpc
@@ -47,6 +47,7 @@ class Door:
         self._knocks = 0
         self._inside = 0
         self._empty = asyncio.Event()
+        self._streams = set[asyncio.Task[Any]]()
 
     def enter(self) -> None:
         """
@@ -65,9 +66,34 @@ class Door:
         if not self._inside:
             self._empty.set()
 
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """
+        Let a stream in, which ends when the door closes, whatever it waits for.
+
+        Raises:
+            ShuttingDown: the door is closed, or closed meanwhile.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            self.enter()
+            yield
+        except asyncio.CancelledError:
+            if self.is_open:
+                raise
+            task.uncancel()
+            raise ShuttingDown from None
+        finally:
+            self._streams.discard(task)
+            self.leave()
+
     async def close(self, grace_s: float) -> None:
         """Refuse who knocks until nobody does; then wait for who is inside, *grace_s* at most."""
         self.is_open = False
+        for task in self._streams:
+            task.cancel()
         loop = asyncio.get_running_loop()
         start_s = loop.time()
         knocks = -1
@@ -133,19 +159,21 @@ def streaming(
 
     async def stream(asked: Any, context: Context) -> None:
         try:
-            door.enter()
-            async with aclosing(method(asked, context)) as replies:
-                async for reply in replies:
-                    await _send(context, _encoded(reply))
+            with door.stream():
+                await send_all(asked, context)
             return
         except grpc.aio.InternalError:
             # So grpc.aio says that nobody is there any more to write to.
             return
         except Exception as failure:
             refusal = failure
-        finally:
-            door.leave()
-        await _refuse(name, refusal, context)
+        with suppress(grpc.aio.InternalError):
+            await _refuse(name, refusal, context)
+
+    async def send_all(asked: Any, context: Context) -> None:
+        async with aclosing(method(asked, context)) as replies:
+            async for reply in replies:
+                await _send(context, _encoded(reply))
 
     return stream
 

@@ -8,6 +8,7 @@ from registry_server.transport.encode import genre_message, timestamp
 from registry_server.vocabulary.change import Change, ChangeKind
 from registry_server.vocabulary.edits import Decision, Edited, Review
 from registry_server.vocabulary.genre import Genre
+from registry_server.vocabulary.identity import PIN
 
 CHANGE_TYPES: dict[ChangeKind, pb.ChangeType.ValueType] = {
     kind: pb.ChangeType.Value(f"CHANGE_TYPE_{kind.name}") for kind in ChangeKind
@@ -66,6 +67,7 @@ def review_message(review: Review) -> pb.Review:
         genre=message_of(review.genre),
         decision=DECISIONS[review.decision],
         names=review.names,
+        is_pinned=review.key.startswith(PIN),
     )
 
 

@@ -51,35 +51,35 @@ class GenreOperationsServicer:
     async def Import(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncGenerator[Message]:
-        with tempfile.SpooledTemporaryFile(SPOOLED_BYTES_MAX) as file:
-            spool = _Spool(file)
-            options = pb.ImportRequest()
-            async for data in requests:
-                request = decode(pb.ImportRequest, data)
-                if not spool.records:
-                    options.validate_only = request.validate_only
-                    options.keep_ids = request.keep_ids
-                spool.put(request)
-                await asyncio.sleep(0)
-            taking = self._transfer.take_in(
-                spool.read,
-                spool.records,
-                keep_ids=options.keep_ids,
-                validate_only=options.validate_only,
-                deadline_s=deadline_s_of(context),
-                who=caller_of(context),
-            )
-            async with aclosing(taking) as parts:
-                async for imported in parts:
-                    yield _import_response(imported)
+        spool = _Spool()
+        options = pb.ImportRequest()
+        async for data in requests:
+            request = decode(pb.ImportRequest, data)
+            if not spool.records:
+                options.validate_only = request.validate_only
+                options.keep_ids = request.keep_ids
+            spool.put(request)
+            await asyncio.sleep(0)
+        taking = self._transfer.take_in(
+            spool.read,
+            spool.records,
+            keep_ids=options.keep_ids,
+            validate_only=options.validate_only,
+            deadline_s=deadline_s_of(context),
+            who=caller_of(context),
+        )
+        async with aclosing(taking) as parts:
+            async for imported in parts:
+                yield _import_response(imported)
 
 
 class _Spool:
     """The records of an import as they came, to be read more than once."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self) -> None:
         self.records = 0
-        self._file = file
+        # Not closed with the call: whoever writes may still read it when the caller is gone.
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOLED_BYTES_MAX)  # noqa: SIM115
 
     def put(self, request: pb.ImportRequest) -> None:
         """

@@ -16,7 +16,7 @@ from registry_server.vocabulary.change import Change, ChangeKind, Difference
 from registry_server.vocabulary.curation_refusals import RecordInvalid
 from registry_server.vocabulary.edits import Decision, Review
 from registry_server.vocabulary.genre import Genre, State
-from registry_server.vocabulary.identity import Spelling
+from registry_server.vocabulary.identity import Spelling, pinned_key
 from registry_server.vocabulary.records import (
     BlockRecord,
     DetachedRecord,
@@ -146,8 +146,9 @@ def _genre(message: pb.Record) -> Record:
 
 def _review(message: pb.Record) -> Record:
     review = message.review
+    spelling = Spelling.of(review.text)
     return Review(
-        Spelling.of(review.text).fold,
+        pinned_key(spelling.strict) if review.is_pinned else spelling.fold,
         review.text,
         review.rule,
         review.raw_value,

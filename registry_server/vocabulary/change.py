@@ -61,12 +61,14 @@ class Change:
 def differences(before: Genre | None, after: Genre) -> tuple[Difference, ...]:
     """Return what became of a genre's fields; *before* is None for a genre just created."""
     return tuple(
-        Difference(
-            field, tuple(v for v in old if v not in new), tuple(v for v in new if v not in old)
-        )
+        Difference(field, _without(old, set(new)), _without(new, set(old)))
         for field, old, new in _fields(before, after)
-        if set(old) != set(new)
+        if old != new and set(old) != set(new)
     )
+
+
+def _without(values: tuple[str, ...], others: set[str]) -> tuple[str, ...]:
+    return tuple([value for value in values if value not in others])
 
 
 def _fields(

@@ -75,6 +75,20 @@ class ExternalIdInvalid(InvalidRequest):
         )
 
 
+def check_external_id(whose: str, value: str) -> None:
+    """
+    See that *value* can be an id of *whose*.
+
+    Raises:
+        ExternalIdInvalid: it can't, or no id of *whose* is kept.
+    """
+    if whose not in EXTERNAL_IDS_KNOWN:
+        raise ExternalIdInvalid.of_unknown(whose)
+    is_plain = value.isprintable() and not any(c.isspace() for c in value)
+    if not 1 <= len(value) <= EXTERNAL_ID_LENGTH_MAX or not is_plain:
+        raise ExternalIdInvalid.with_value(whose, value)
+
+
 class NothingToMerge(InvalidRequest):
     reason = "NOTHING_TO_MERGE"
 

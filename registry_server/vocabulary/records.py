@@ -92,11 +92,13 @@ class ImportGenres(Edit):
 class ImportLinks(Edit):
     """
     Take in what records say of one another, once the genres are there: parents, and what was
-    merged. `mapping` leads from their ids to ids here.
+    merged. `mapping` leads from their ids to ids here, `merged_into` from ids that were
+    merged there to what they were merged into.
     """
 
     records: Sequence[Numbered]
     mapping: Mapping[int, int]
+    merged_into: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,15 @@ def import_edits(source: Source, mapping: Mapping[int, int], who: str) -> Iterat
     another, by the *mapping* that is known when its turn has come.
     """
     records = numbered(source)
+    merged_into: dict[int, int] = {}
     while turn := tuple(islice(records, RECORDS_A_TURN)):
+        for _, record in turn:
+            if isinstance(record, GenreRecord) and record.merged_into_id:
+                merged_into[record.id] = record.merged_into_id
         yield ImportGenres(turn, who=who)
     leading = (each for each in numbered(source) if _leads_on(each.record))
     while turn := tuple(islice(leading, RECORDS_A_TURN)):
-        yield ImportLinks(turn, mapping, who=who)
+        yield ImportLinks(turn, mapping, merged_into, who=who)
 
 
 def _leads_on(record: Record) -> bool:

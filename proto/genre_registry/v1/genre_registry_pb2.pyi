@@ -1798,6 +1798,7 @@ class Review(_message.Message):
     GENRE_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     NAMES_FIELD_NUMBER: _builtins.int
+    IS_PINNED_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The compound."""
     rule: _builtins.str
@@ -1810,6 +1811,8 @@ class Review(_message.Message):
     """How often it was seen; counts are written down now and then."""
     decision: Global___Review.Decision.ValueType
     """What was decided."""
+    is_pinned: _builtins.bool
+    """Whether only this way of writing it is meant, which is pinned apart."""
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
         """When it was first seen."""
@@ -1833,10 +1836,11 @@ class Review(_message.Message):
         genre: Global___Genre | None = ...,
         decision: Global___Review.Decision.ValueType = ...,
         names: _abc.Iterable[_builtins.str] | None = ...,
+        is_pinned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_seen_time", b"first_seen_time", "genre", b"genre"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "first_seen_time", b"first_seen_time", "genre", b"genre", "names", b"names", "raw_value", b"raw_value", "rule", b"rule", "text", b"text", "times_seen", b"times_seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "first_seen_time", b"first_seen_time", "genre", b"genre", "is_pinned", b"is_pinned", "names", b"names", "raw_value", b"raw_value", "rule", b"rule", "text", b"text", "times_seen", b"times_seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,11 @@ def upgrade() -> None:
     op.add_column(
         "registry", sa.Column("searchable_revision", BigInt, nullable=False, server_default="0")
     )
+    op.add_column(
+        "registry", sa.Column("trimmed_revision", BigInt, nullable=False, server_default="0")
+    )
+    # Of changes that were made before there were snapshots nothing tells "as of then".
+    op.execute("UPDATE registry SET trimmed_revision = revision")
     _genre()
     _spelling()
     _change()
