@@ -8,7 +8,6 @@ claimed from the writer; both serve everything that waits in one round.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from registry_server.hot_cache import HOT_SPELLINGS_MAX, HotCache, Known
 from registry_server.outcomes import Resolution
 from registry_server.rounds import Rounds
 from registry_server.storage import Store
+from registry_server.tally import Tally
 from registry_server.vocabulary.edits import Edit, Edited, Imported
 from registry_server.vocabulary.genre import Claim, Genre, RegistryState, Sighting
 from registry_server.vocabulary.identity import Spelling
@@ -27,8 +27,6 @@ from registry_server.vocabulary.refusals import RegistryError, StorageFailed
 WAITING_CALLS_MAX = 1024
 """Calls that may wait for a reader, and for the writer, before others are refused."""
 WAITING_IMPORTS_MAX = 4
-COUNTED_MAX = 10_000
-"""Most compounds that are counted in memory until something is written."""
 
 Whole = Callable[[], Awaitable[Any]]
 """What is done as a whole, while nobody else writes."""
@@ -58,8 +56,7 @@ class Catalogue:
         self._on_storage_failure = on_storage_failure
         self._feed = feed
         self._hot = HotCache()
-        self._counted: dict[str, Sighting] = {}
-        """Compounds seen again since something was written, by fold key."""
+        self._tally = Tally()
         writing = asyncio.Lock()
         self._reading = Rounds[str, Known | None](self._read, waiting_max=WAITING_CALLS_MAX)
         self._alone = Rounds[Whole, Any](
@@ -82,21 +79,16 @@ class Catalogue:
         """Serve what waits, note what was counted, and take no more."""
         for rounds in (self._alone, self._granting, self._reading):
             await rounds.close()
-        if self._counted:
+        if counted := self._tally.counted():
             with suppress(RegistryError):
-                await self._store.grant((), list(self._counted.values()))
+                await self._store.grant((), counted)
 
     def count(self, sighting: Sighting) -> None:
         """
         Count a compound seen again, which is written with whatever is written next, or at
         the end: a second scan of a library leaves the disk alone.
         """
-        counted = self._counted.get(sighting.spelling.fold)
-        if counted is not None:
-            sighting = replace(sighting, times=counted.times + sighting.times)
-        elif len(self._counted) == COUNTED_MAX:
-            return
-        self._counted[sighting.spelling.fold] = sighting
+        self._tally.count(sighting)
 
     def by_spelling(self, name: str) -> Known | None:
         """Return the genre that *name*, exactly as written, is remembered to reach."""
@@ -301,11 +293,11 @@ class Catalogue:
         # With what is known by now: it may be more than when the caller asked.
         claims = [self._up_to_date(item) for item in items if isinstance(item, Claim)]
         sightings = [item for item in items if isinstance(item, Sighting)]
-        counted = list(self._counted.values())
+        counted = self._tally.counted()
         with self.watching_storage():
             grants = await self._store.grant(claims, [*sightings, *counted])
         for sighting in counted:
-            self._uncount(sighting)
+            self._tally.written(sighting)
         self._hot.renew(grants.changed)
         answers = [(self._hot.know(each.keys, each.genre), each.made) for each in grants.granted]
         made = sum(made for _, made in answers)
@@ -361,12 +353,6 @@ class Catalogue:
         await self.warm_up()
         self._feed.start_anew()
         return imported
-
-    def _uncount(self, written: Sighting) -> None:
-        """Forget what was written, but not what was counted meanwhile."""
-        counted = self._counted.pop(written.spelling.fold)
-        if counted.times > written.times:
-            self.count(replace(counted, times=counted.times - written.times))
 
 
 def created_by(request_id: str, known: Known) -> bool:

@@ -16,7 +16,7 @@ from registry_server.vocabulary.change import Change
 from registry_server.vocabulary.curation_refusals import HistoryTrimmed, RevisionNegative
 from registry_server.vocabulary.refusals import Overloaded, ShuttingDown, StorageFailed
 
-PAGE_SIZE = 250
+PAGE_SIZE = 100
 """Most changes that are read for a watcher at a time."""
 PAGES_SHARED = 8
 """Pages that are remembered for watchers at the same position."""
@@ -114,6 +114,8 @@ class ChangeFeed:
                     yield item
         finally:
             self.watchers -= 1
+            if not self.watchers:
+                self._pages = {}
 
     async def _changes(self, position: int, incarnation: str) -> AsyncGenerator[Told | Heartbeat]:
         is_told = False

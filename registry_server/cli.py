@@ -15,7 +15,7 @@ from registry_server.settings import Setting, Settings, SettingsError, read_sett
 from registry_server.store.checking import check as check_database
 from registry_server.store.checking import imported_packs
 from registry_server.store.failures import DatabaseUnusable
-from registry_server.store.sqlite import close_writer, open_writer, owned
+from registry_server.store.owning import close_writer, open_writer, owned
 
 EXIT_UNSOUND = 1
 EXIT_ADDRESS_TAKEN = 71

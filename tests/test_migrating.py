@@ -23,7 +23,7 @@ from registry_server.store.failures import (
     DatabaseUnusable,
 )
 from registry_server.store.granting import grant
-from registry_server.store.sqlite import close_writer, open_writer
+from registry_server.store.owning import close_writer, open_writer
 from registry_server.vocabulary.genre import Claim
 from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
 

@@ -18,6 +18,7 @@ PACKS = ("registry_server.packs",)
 CATALOGUE = (
     *("registry_server.catalogue", "registry_server.hot_cache", "registry_server.rounds"),
     *("registry_server.outcomes", "registry_server.storage", "registry_server.change_feed"),
+    "registry_server.tally",
 )
 CORE = (
     *("registry_server.registry", "registry_server.tag_resolver", "registry_server.page_token"),
@@ -44,6 +45,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/outcomes.py": ("registry_server.hot_cache", *VOCABULARY),
     "registry_server/storage.py": VOCABULARY,
     "registry_server/rounds.py": VOCABULARY,
+    "registry_server/tally.py": VOCABULARY,
     "registry_server/page_token.py": VOCABULARY,
     "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),
     "registry_server/transport": ("registry_server.transport", *CORE, *VOCABULARY, *WIRE),
