@@ -4,6 +4,7 @@ is, what is missing is added, and what stands against it is told.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from sqlalchemy import insert, select
 
@@ -11,6 +12,7 @@ from registry_server.store import schema
 from registry_server.store.curating import is_ancestor, set_state
 from registry_server.store.editing import Editing, fold_of
 from registry_server.store.genres import SURVIVOR, find
+from registry_server.store.genres import genres as read_genres
 from registry_server.store.granting import grant
 from registry_server.store.journal import insert_all
 from registry_server.store.restoring import compounds, row_of_review
@@ -243,6 +245,12 @@ def import_links(editing: Editing, edit: ImportLinks) -> Edited:
     imported = Imported(done=len(edit.records))
     mapping = edit.mapping
     buried = removed_parents(editing.connection)
+    records = [record for _, record in edit.records if isinstance(record, GenreRecord)]
+    named = {name for record in records for name in (*record.parents, record.name)}
+    reach = _reach(editing, named)
+    genres = read_genres(
+        editing.connection, [mapping[each.id] for each in records if each.id in mapping]
+    )
     for at, record in edit.records:
         if not isinstance(record, GenreRecord):
             continue
@@ -251,16 +259,11 @@ def import_links(editing: Editing, edit: ImportLinks) -> Edited:
             _follow_merge(editing, at, record, survivor_id, imported)
             continue
         wanted = [mapping[each] for each in record.parent_ids if each in mapping]
-        names = _keys_of(editing, record.parents)
-        reached = find(editing.connection, names) if names else {}
-        wanted += [reached[key].id for key in names if key in reached and reached[key].is_active]
+        wanted += [genre.id for name in record.parents if (genre := reach.get(name))]
         child_id = mapping.get(record.id, 0) if record.id else 0
-        if wanted and not child_id:
-            own = _keys_of(editing, [record.name])
-            found = find(editing.connection, own) if own else {}
-            child_id = next((genre.id for genre in found.values()), 0)
-        if wanted and child_id:
-            _gain_parents(editing, at, child_id, wanted, buried, imported)
+        child = genres.get(child_id) or reach.get(record.name)
+        if child is not None and not set(wanted) <= set(child.parent_ids):
+            _gain_parents(editing, at, child.id, wanted, buried, imported)
     return Edited(imported=imported)
 
 
@@ -273,19 +276,20 @@ def _end_of_chain(there: int, merged_into: Mapping[int, int], mapping: Mapping[i
     return mapping.get(there, 0)
 
 
-def _keys_of(editing: Editing, names: Iterable[str]) -> list[str]:
-    """Return the keys by which *names* reach genres: their own, else what packs say."""
-    keys = []
-    for name in names:
-        try:
-            spelling = editing.knowledge.spelling(name)
-        except InvalidName:
-            continue
-        meaning = editing.knowledge.meaning(spelling)
-        held = editing.holder(spelling)
-        key = meaning.reference.key if meaning and held is None else spelling.fold
-        keys.append(key)
-    return keys
+def _reach(editing: Editing, texts: Iterable[str]) -> dict[str, Genre]:
+    """Return the genres in use that *texts* reach: by their own keys, else by what packs say."""
+    keys: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        with suppress(InvalidName):
+            spelling = editing.knowledge.spelling(text)
+            meaning = editing.knowledge.meaning(spelling)
+            keys[text] = (spelling.fold, *([meaning.reference.key] if meaning else ()))
+    found = find(editing.connection, {key for each in keys.values() for key in each})
+    reached = {
+        text: next((found[key] for key in each if key in found), None)
+        for text, each in keys.items()
+    }
+    return {text: genre for text, genre in reached.items() if genre and genre.is_active}
 
 
 def _gain_parents(
