@@ -7,9 +7,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import grpc
@@ -19,7 +19,6 @@ from grpc_reflection.v1alpha import reflection
 
 from registry_server.catalogue import Catalogue
 from registry_server.change_feed import ChangeFeed
-from registry_server.curation import Curation
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.registry import Registry
 from registry_server.settings import Settings
@@ -27,14 +26,8 @@ from registry_server.storage import Store
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver
-from registry_server.transfer import Transfer
 from registry_server.transport.calls import Door, generic_handler
-from registry_server.transport.curation import CURATION_SERVICE, GenreCurationServicer
-from registry_server.transport.operations import OPERATIONS_SERVICE, GenreOperationsServicer
-from registry_server.transport.servicer import (
-    REGISTRY_SERVICE,
-    GenreRegistryServicer,
-)
+from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
 from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import StorageFailed, StorageFull
 
@@ -160,12 +153,27 @@ async def _listening(
     def knowledge_with(contents: Mapping[str, str]) -> Knowledge:
         return _knowledge_with(settings, _imported(contents))
 
-    servicers: dict[ServiceDescriptor, object] = {
-        REGISTRY_SERVICE: GenreRegistryServicer(registry, TagResolver(store, catalogue), feed),
-        CURATION_SERVICE: GenreCurationServicer(Curation(store, catalogue)),
-        OPERATIONS_SERVICE: GenreOperationsServicer(
-            registry, Transfer(store, catalogue, knowledge_with)
-        ),
+    scanning = GenreRegistryServicer(registry, TagResolver(store, catalogue), feed)
+
+    # What scans do without is loaded by its first call, rather than at every start.
+    @cache
+    def curating() -> object:
+        from registry_server.curation import Curation
+        from registry_server.transport.curation import GenreCurationServicer
+
+        return GenreCurationServicer(Curation(store, catalogue))
+
+    @cache
+    def operating() -> object:
+        from registry_server.transfer import Transfer
+        from registry_server.transport.operations import GenreOperationsServicer
+
+        return GenreOperationsServicer(registry, Transfer(store, catalogue, knowledge_with))
+
+    servicers: dict[ServiceDescriptor, Callable[[], object]] = {
+        SERVICES["GenreRegistry"]: lambda: scanning,
+        SERVICES["GenreCuration"]: curating,
+        SERVICES["GenreOperations"]: operating,
     }
     server.add_generic_rpc_handlers(
         [generic_handler(service, servicer, door) for service, servicer in servicers.items()]

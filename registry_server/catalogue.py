@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry_server.change_feed import ChangeFeed
 from registry_server.hot_cache import HOT_SPELLINGS_MAX, HotCache, Known
@@ -21,8 +21,10 @@ from registry_server.vocabulary.edits import Edit, Edited, Imported
 from registry_server.vocabulary.genre import Claim, Genre, RegistryState, Sighting
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.knowledge import Knowledge
-from registry_server.vocabulary.records import Filling
 from registry_server.vocabulary.refusals import RegistryError, StorageFailed
+
+if TYPE_CHECKING:  # loaded by whoever makes one
+    from registry_server.vocabulary.records import Filling
 
 WAITING_CALLS_MAX = 1024
 """Calls that may wait for a reader, and for the writer, before others are refused."""
@@ -196,7 +198,7 @@ class Catalogue:
 
     async def fill(
         self,
-        wanted: Filling,
+        wanted: "Filling",
         knowledge_with: Callable[[Mapping[str, str]], Knowledge],
         *,
         deadline_s: float,
@@ -342,7 +344,7 @@ class Catalogue:
         return changed, state
 
     async def _fill(
-        self, wanted: Filling, knowledge_with: Callable[[Mapping[str, str]], Knowledge]
+        self, wanted: "Filling", knowledge_with: Callable[[Mapping[str, str]], Knowledge]
     ) -> Imported:
         imported = await self._store.fill(wanted, self.knowledge)
         if wanted.validate_only:

@@ -10,7 +10,7 @@ from registry_server.outcomes import History, Reviews
 from registry_server.page_token import INT64_MAX, PageToken
 from registry_server.requests import check_batch, page_size_of
 from registry_server.storage import Store
-from registry_server.vocabulary import edits
+from registry_server.vocabulary import wishes
 from registry_server.vocabulary.curation_refusals import (
     DESCRIPTION_LENGTH_MAX,
     DescriptionTooLong,
@@ -75,7 +75,7 @@ class Curation:
             raise BatchTooLarge(
                 len(genre.parent_ids), field="genre.parent_ids", size_max=PARENTS_MAX
             )
-        edit = edits.UpdateGenre(
+        edit = wishes.UpdateGenre(
             genre.id,
             self._spelling(genre.name, "genre.name") if "name" in mask else None,
             genre.description.strip() if "description" in mask else None,
@@ -92,7 +92,7 @@ class Curation:
         """Have *alias* reach a genre."""
         _check_revision(expected_revision)
         spelling = self._spelling(alias, "alias")
-        edit = edits.AddAlias(genre_id, spelling, expected_revision, who=who)
+        edit = wishes.AddAlias(genre_id, spelling, expected_revision, who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def remove_alias(
@@ -101,7 +101,7 @@ class Curation:
         """Have *alias* reach a genre no more."""
         _check_revision(expected_revision)
         spelling = self._spelling(alias, "alias")
-        edit = edits.RemoveAlias(genre_id, spelling, expected_revision, who=who)
+        edit = wishes.RemoveAlias(genre_id, spelling, expected_revision, who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def merge_genres(
@@ -117,7 +117,7 @@ class Curation:
         """Merge genres into *target_id*; with *validate_only* say what would change."""
         check_batch(source_ids, field="source_ids")
         _check_revision(expected_revision)
-        edit = edits.MergeGenres(
+        edit = wishes.MergeGenres(
             tuple(source_ids), target_id, expected_revision, validate_only, who=who
         )
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
@@ -125,7 +125,7 @@ class Curation:
     async def unmerge_genre(self, source_id: int, *, deadline_s: float, who: str) -> Edited:
         """Undo the merging of a genre."""
         return await self._catalogue.edit(
-            edits.UnmergeGenre(source_id, who=who), deadline_s=deadline_s
+            wishes.UnmergeGenre(source_id, who=who), deadline_s=deadline_s
         )
 
     async def delete_genre(
@@ -133,7 +133,7 @@ class Curation:
     ) -> Edited:
         """Take a genre out of use."""
         _check_revision(expected_revision)
-        edit = edits.DeleteGenre(genre_id, expected_revision, who=who)
+        edit = wishes.DeleteGenre(genre_id, expected_revision, who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def undelete_genre(
@@ -141,24 +141,24 @@ class Curation:
     ) -> Edited:
         """Bring a deleted genre back."""
         _check_revision(expected_revision)
-        edit = edits.UndeleteGenre(genre_id, expected_revision, who=who)
+        edit = wishes.UndeleteGenre(genre_id, expected_revision, who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def block_spelling(self, spelling: str, *, deadline_s: float, who: str) -> Edited:
         """Have a spelling name no genre."""
-        edit = edits.BlockSpelling(self._spelling(spelling, "spelling"), who=who)
+        edit = wishes.BlockSpelling(self._spelling(spelling, "spelling"), who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def unblock_spelling(self, spelling: str, *, deadline_s: float, who: str) -> Edited:
         """Free a blocked spelling."""
-        edit = edits.UnblockSpelling(self._spelling(spelling, "spelling"), who=who)
+        edit = wishes.UnblockSpelling(self._spelling(spelling, "spelling"), who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def distinguish_spelling(
         self, spelling: str, genre_id: int, *, deadline_s: float, who: str
     ) -> Edited:
         """Pin a spelling apart from those that share its key."""
-        edit = edits.DistinguishSpelling(self._spelling(spelling, "spelling"), genre_id, who=who)
+        edit = wishes.DistinguishSpelling(self._spelling(spelling, "spelling"), genre_id, who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def settle_review(
@@ -184,7 +184,7 @@ class Curation:
             raise BatchTooLarge(len(names), field="expand.names", size_max=PARTS_MAX)
         spelling = self._spelling(text, "text")
         into = [self._spelling(name, f"expand.names[{at}]") for at, name in enumerate(names)]
-        edit = edits.SettleReview(spelling, decision, target_id, tuple(into), who=who)
+        edit = wishes.SettleReview(spelling, decision, target_id, tuple(into), who=who)
         return await self._catalogue.edit(edit, deadline_s=deadline_s)
 
     async def reviews(self, page_size: int, page_token: str, *, show_settled: bool) -> Reviews:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from registry_server.vocabulary.edits import Effects
 from registry_server.vocabulary.genre import Genre
 from registry_server.vocabulary.refusals import NAME_LENGTH_MAX
+
+if TYPE_CHECKING:
+    from registry_server.vocabulary.edits import Effects
 
 HOT_SPELLINGS_MAX = 16_384
 """
@@ -143,7 +145,7 @@ class HotCache:
         """Forget what was reached by what may no longer be so."""
         self._by_spelling = Recent(HOT_SPELLINGS_MAX)
 
-    def follow(self, effects: Effects) -> None:
+    def follow(self, effects: "Effects") -> None:
         """Take what edits have changed."""
         self.forget_spellings()
         self.changes += 1

@@ -1,7 +1,7 @@
 """What the registry needs of a store, whichever it is."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from registry_server.vocabulary.change import Change
 from registry_server.vocabulary.curated import Curated
@@ -15,8 +15,10 @@ from registry_server.vocabulary.genre import (
     Sighting,
 )
 from registry_server.vocabulary.knowledge import Knowledge
-from registry_server.vocabulary.records import Filling, Record
 from registry_server.vocabulary.refusals import RegistryError
+
+if TYPE_CHECKING:  # loaded by whoever makes one
+    from registry_server.vocabulary.records import Filling, Record
 
 
 class Store(Protocol):
@@ -108,7 +110,7 @@ class Store(Protocol):
         to as it becomes known. Writes nothing.
         """
 
-    async def fill(self, wanted: Filling, knowledge: Knowledge) -> Imported:
+    async def fill(self, wanted: "Filling", knowledge: Knowledge) -> Imported:
         """
         Have an empty registry hold what *wanted* says, in one durable transaction.
 
@@ -119,7 +121,7 @@ class Store(Protocol):
     async def holds(self) -> int:
         """Return how many genres the registry holds; 1 at least if it was ever written to."""
 
-    def export(self, size: int) -> AsyncGenerator[list[Record]]:
+    def export(self, size: int) -> AsyncGenerator["list[Record]"]:
         """Give everything that the registry holds, in one snapshot, *size* records at a time."""
 
     async def state(self) -> RegistryState:

@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 import worker_client
-from registry_server.transport.servicer import REGISTRY_SERVICE
+from registry_server.transport.servicer import SERVICES
 from registry_server.transport.status import DOMAIN, STATUS_FOR, status_of, status_of_defect
 from registry_server.vocabulary import curation_refusals, refusals
 from registry_server.vocabulary.refusals import RegistryError
@@ -184,7 +184,7 @@ def answering(answer: Answer) -> Iterator[str]:
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool)
         server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(REGISTRY_SERVICE.full_name, methods),)
+            (grpc.method_handlers_generic_handler(SERVICES["GenreRegistry"].full_name, methods),)
         )
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()

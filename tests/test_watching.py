@@ -21,7 +21,7 @@ from watch_campaign import NARROW, OWN_CONNECTION, campaign
 
 from registry_server.change_feed import WATCHERS_MAX
 from registry_server.transport import calls
-from registry_server.transport.servicer import REGISTRY_SERVICE
+from registry_server.transport.servicer import SERVICES
 
 PATIENCE_S = 30.0
 """How long a watcher waits for what must come, before its test fails."""
@@ -470,7 +470,7 @@ async def streaming_server(method: calls.StreamMethod) -> AsyncIterator[tuple[st
     handler: Any = grpc.unary_stream_rpc_method_handler(streamed)
     handlers = {"WatchGenres": handler}
     server.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler(REGISTRY_SERVICE.full_name, handlers)]
+        [grpc.method_handlers_generic_handler(SERVICES["GenreRegistry"].full_name, handlers)]
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -10,7 +10,7 @@ from registry_server.store.changing import parents_of
 from registry_server.store.editing import Editing, fold_of
 from registry_server.store.genres import SURVIVOR, find, merged_into
 from registry_server.store.tombstones import bury, unbury
-from registry_server.vocabulary import edits
+from registry_server.vocabulary import wishes
 from registry_server.vocabulary.change import ChangeKind
 from registry_server.vocabulary.curation_refusals import (
     ExternalIdTaken,
@@ -30,7 +30,7 @@ _HOLDERS_OF_ID = (
 )
 
 
-def update_genre(editing: Editing, edit: edits.UpdateGenre) -> Edited:
+def update_genre(editing: Editing, edit: wishes.UpdateGenre) -> Edited:
     genre = editing.active(edit.genre_id, edit.expected_revision)
     if edit.name is not None:
         _rename(editing, genre, edit.name)
@@ -136,7 +136,7 @@ def _set_external_ids(editing: Editing, genre: Genre, external_ids: Mapping[str,
         unbury(connection, schema.EXTERNAL_ID, genre.id, whose)
 
 
-def add_alias(editing: Editing, edit: edits.AddAlias) -> Edited:
+def add_alias(editing: Editing, edit: wishes.AddAlias) -> Edited:
     genre = editing.active(edit.genre_id, edit.expected_revision)
     holder = editing.holder(edit.alias)
     if holder is None:
@@ -146,7 +146,7 @@ def add_alias(editing: Editing, edit: edits.AddAlias) -> Edited:
     return Edited(editing.note(ChangeKind.ALIAS_ADDED, genre.id))
 
 
-def remove_alias(editing: Editing, edit: edits.RemoveAlias) -> Edited:
+def remove_alias(editing: Editing, edit: wishes.RemoveAlias) -> Edited:
     genre = editing.active(edit.genre_id, edit.expected_revision)
     holder = editing.holder(edit.alias)
     if holder is not None and holder.genre_id == genre.id:
@@ -174,14 +174,14 @@ def _packs_reach(editing: Editing, spelling: Spelling, genre: Genre) -> bool:
     return any(found.id == genre.id for found in reached.values())
 
 
-def delete_genre(editing: Editing, edit: edits.DeleteGenre) -> Edited:
+def delete_genre(editing: Editing, edit: wishes.DeleteGenre) -> Edited:
     genre = editing.genre(edit.genre_id, edit.expected_revision)
     if not genre.is_active:
         return Edited(genre)
     return Edited(set_state(editing, genre, State.DELETED))
 
 
-def undelete_genre(editing: Editing, edit: edits.UndeleteGenre) -> Edited:
+def undelete_genre(editing: Editing, edit: wishes.UndeleteGenre) -> Edited:
     genre = editing.genre(edit.genre_id, edit.expected_revision)
     if genre.is_active:
         return Edited(genre)
@@ -195,7 +195,7 @@ def set_state(editing: Editing, genre: Genre, state: State) -> Genre:
     return editing.note(kind, genre.id)
 
 
-def block_spelling(editing: Editing, edit: edits.BlockSpelling) -> Edited:
+def block_spelling(editing: Editing, edit: wishes.BlockSpelling) -> Edited:
     return Edited(block(editing, edit.spelling))
 
 
@@ -217,7 +217,7 @@ def block(editing: Editing, spelling: Spelling) -> Genre | None:
     return editing.note(kind, holder.genre_id, spelling=spelling.text, always=True)
 
 
-def unblock_spelling(editing: Editing, edit: edits.UnblockSpelling) -> Edited:
+def unblock_spelling(editing: Editing, edit: wishes.UnblockSpelling) -> Edited:
     holder = editing.holder(edit.spelling)
     if holder is not None and holder.genre_id is None:
         unblock(editing, edit.spelling, holder.lookup_key)
@@ -233,7 +233,7 @@ def unblock(editing: Editing, spelling: Spelling, key: str) -> None:
     editing.journal.note(ChangeKind.SPELLING_UNBLOCKED, None, editing.who, spelling=spelling.text)
 
 
-def distinguish_spelling(editing: Editing, edit: edits.DistinguishSpelling) -> Edited:
+def distinguish_spelling(editing: Editing, edit: wishes.DistinguishSpelling) -> Edited:
     spelling, pin = edit.spelling, pinned_key(edit.spelling.strict)
     target = editing.active(edit.genre_id) if edit.genre_id else None
     held = editing.holders(spelling)

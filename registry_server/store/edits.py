@@ -22,24 +22,24 @@ from registry_server.store.genres import find, genres
 from registry_server.store.importing import import_genres, import_links
 from registry_server.store.merging import merge_genres, unmerge_genre
 from registry_server.store.settling import settle_review
-from registry_server.vocabulary import edits
+from registry_server.vocabulary import wishes
 from registry_server.vocabulary.edits import Edit, Edited, Effects, Imported
 from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.records import ImportGenres, ImportLinks
 from registry_server.vocabulary.refusals import RegistryError
 
 _MAKE: dict[type[Edit], Callable[[Editing, Any], Edited]] = {
-    edits.UpdateGenre: update_genre,
-    edits.AddAlias: add_alias,
-    edits.RemoveAlias: remove_alias,
-    edits.MergeGenres: merge_genres,
-    edits.UnmergeGenre: unmerge_genre,
-    edits.DeleteGenre: delete_genre,
-    edits.UndeleteGenre: undelete_genre,
-    edits.BlockSpelling: block_spelling,
-    edits.UnblockSpelling: unblock_spelling,
-    edits.DistinguishSpelling: distinguish_spelling,
-    edits.SettleReview: settle_review,
+    wishes.UpdateGenre: update_genre,
+    wishes.AddAlias: add_alias,
+    wishes.RemoveAlias: remove_alias,
+    wishes.MergeGenres: merge_genres,
+    wishes.UnmergeGenre: unmerge_genre,
+    wishes.DeleteGenre: delete_genre,
+    wishes.UndeleteGenre: undelete_genre,
+    wishes.BlockSpelling: block_spelling,
+    wishes.UnblockSpelling: unblock_spelling,
+    wishes.DistinguishSpelling: distinguish_spelling,
+    wishes.SettleReview: settle_review,
     ImportGenres: import_genres,
     ImportLinks: import_links,
 }
@@ -66,7 +66,7 @@ def make_edits(
             outcomes.append(refusal)
             continue
         outcomes.append(outcome)
-        if isinstance(edit, edits.MergeGenres) and edit.validate_only:
+        if isinstance(edit, wishes.MergeGenres) and edit.validate_only:
             savepoint.rollback()
             continue
         savepoint.commit()

@@ -5,7 +5,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from registry_server.store.edits import import_all
-from registry_server.store.restoring import holds, keep_ids, restore
+from registry_server.store.restoring import as_there, holds, keep_ids, restore
 from registry_server.vocabulary.curation_refusals import RegistryNotEmpty
 from registry_server.vocabulary.edits import Imported
 from registry_server.vocabulary.knowledge import Knowledge
@@ -16,13 +16,15 @@ def fill(
     connection: Connection, wanted: Filling, knowledge: Knowledge, history_kept: int
 ) -> Imported:
     """
-    Do what *wanted* says.
+    Do what *wanted* says; nothing, if it was done before.
 
     Raises:
         RegistryNotEmpty: the registry holds something.
         RecordInvalid: a record can't be of an export.
     """
     if genres := holds(connection):
+        if wanted.keep_ids and (known := as_there(connection, numbered(wanted.source), knowledge)):
+            return known
         raise RegistryNotEmpty(genres)
     savepoint = connection.begin_nested()
     try:

@@ -15,7 +15,7 @@ from registry_server.store.genres import SURVIVOR, find
 from registry_server.store.genres import genres as read_genres
 from registry_server.store.granting import grant
 from registry_server.store.journal import insert_all
-from registry_server.store.restoring import compounds, row_of_review
+from registry_server.store.restoring import COMPOUND, compounds, note_compounds, row_of_review
 from registry_server.store.settling import make_known
 from registry_server.store.tombstones import bury, removed_external_ids, removed_parents
 from registry_server.vocabulary.change import ChangeKind
@@ -55,6 +55,9 @@ def import_genres(editing: Editing, edit: ImportGenres) -> Edited:
     granted = grants.granted
     editing.changed.update({genre.id: genre for genre in grants.changed})
     own_keys: list[str] = []
+    told = [each for each in imported.problems if each.reason == COMPOUND]
+    note_compounds(editing.connection, told)
+    compound = {each.text for each in told}
     for (at, record, claim), each in zip(named, granted, strict=True):
         if not each.genre.is_active:
             refusal = SpellingBlocked(claim.spelling.text, each.genre.id)
@@ -67,7 +70,8 @@ def import_genres(editing: Editing, edit: ImportGenres) -> Edited:
             imported.created.append(each.genre.id)
             editing.changed[each.genre.id] = each.genre
             editing.touched.update(each.keys)
-            own_keys.append(each.keys[0])
+            if record.name not in compound:
+                own_keys.append(each.keys[0])
         genre = each.genre
         if not _has_all(genre, record):
             genre = _gain(editing, at, record, genre, imported, made=each.made)

@@ -15,7 +15,7 @@ from registry_server.store.changing import parents_of
 from registry_server.store.curating import is_ancestor
 from registry_server.store.editing import Editing, fold_of
 from registry_server.store.genres import SURVIVOR, merged_into, united
-from registry_server.vocabulary import edits
+from registry_server.vocabulary import wishes
 from registry_server.vocabulary.change import ChangeKind
 from registry_server.vocabulary.curation_refusals import (
     GenreDeleted,
@@ -37,7 +37,7 @@ _ALIAS_KEYS = select(schema.spelling.c.lookup_key).where(
 )
 
 
-def merge_genres(editing: Editing, edit: edits.MergeGenres) -> Edited:
+def merge_genres(editing: Editing, edit: wishes.MergeGenres) -> Edited:
     if not edit.source_ids:
         raise NothingToMerge
     [target, *named] = editing.remember([edit.target_id, *edit.source_ids])
@@ -109,7 +109,7 @@ def _clashes(editing: Editing, target: Genre, redirected: set[int]) -> Iterable[
             yield Clash(whose, shown[whose], value, genre_id)
 
 
-def unmerge_genre(editing: Editing, edit: edits.UnmergeGenre) -> Edited:
+def unmerge_genre(editing: Editing, edit: wishes.UnmergeGenre) -> Edited:
     source_id = edit.source_id
     table = schema.genre.c
     row = editing.connection.execute(

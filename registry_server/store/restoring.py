@@ -14,13 +14,15 @@ from sqlalchemy.exc import IntegrityError
 
 from registry_server.store import schema
 from registry_server.store.asking import ASKED, asked
+from registry_server.store.genres import find
 from registry_server.store.genres import genres as read_genres
 from registry_server.store.granting import grant
 from registry_server.store.journal import Journal, differences_json, insert_all, snapshot_of
+from registry_server.store.reviews import note, reviewed
 from registry_server.vocabulary.change import Change, ChangeKind
 from registry_server.vocabulary.curation_refusals import RecordInvalid
 from registry_server.vocabulary.edits import Imported, Mapped, Problem, Review
-from registry_server.vocabulary.genre import Claim, State
+from registry_server.vocabulary.genre import Claim, Sighting, State
 from registry_server.vocabulary.identity import Spelling, pinned_key
 from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.records import (
@@ -45,7 +47,8 @@ ID_MAX = 2**53
 
 def holds(connection: Connection) -> int:
     """Return how many genres the registry holds; 1 at least if it was ever written to."""
-    genres: int = connection.execute(select(func.count()).select_from(schema.genre)).scalar_one()
+    in_use = select(func.count()).where(schema.genre.c.survivor_id.is_(None))
+    genres: int = connection.execute(in_use).scalar_one()
     revision: int = connection.execute(select(schema.registry.c.revision)).scalar_one()
     return genres or min(revision, 1)
 
@@ -208,7 +211,10 @@ def keep_ids(
     """
     imported = Imported(done=len(records))
     claims: list[Claim] = []
-    claimed: list[Numbered] = []
+    # An id that is left out is not given to another genre: something may still hold it.
+    ids = [each.id for _, each in _genres(records) if 0 < each.id <= ID_MAX]
+    if ids:
+        connection.execute(update(schema.registry).values(genre_id_last=max(ids)))
     for at, record in sorted(_genres(records), key=lambda numbered: numbered[1].id):
         if record.merged_into_id or record.state is not State.ACTIVE:
             message = "ids can be kept of genres in use; an export begins with its own record."
@@ -226,11 +232,12 @@ def keep_ids(
         except InvalidName as refusal:
             imported.problems.append(Problem(at, record.name, refusal.reason, refusal.message))
             continue
-        imported.problems += compounds(at, record.name, knowledge)
+        told = list(compounds(at, record.name, knowledge))
+        note_compounds(connection, told)
+        imported.problems += told
         meaning = knowledge.meaning(name)
         reference = meaning.reference if meaning else None
         claims.append(Claim(name, "", reference, knowledge, who, record.id))
-        claimed.append(Numbered(at, record))
     redirects = []
     for claim, granted in zip(claims, grant(connection, claims).granted, strict=True):
         imported.mappings.append(Mapped(claim.genre_id, granted.genre.id, granted.genre.name))
@@ -239,7 +246,12 @@ def keep_ids(
         else:
             redirects.append((claim, granted.genre.id))
     _redirect(connection, redirects, who)
-    made = [claim.name.fold for claim in claims if claim.genre_id in imported.created]
+    compound = {each.text for each in imported.problems if each.reason == COMPOUND}
+    made = [
+        claim.name.fold
+        for claim in claims
+        if claim.genre_id in imported.created and claim.spelling.text not in compound
+    ]
     connection.execute(
         update(schema.spelling)
         .where(schema.spelling.c.lookup_key.in_(ASKED))
@@ -256,6 +268,48 @@ def compounds(at: int, name: str, knowledge: Knowledge) -> Iterator[Problem]:
     if undecided or len(found.parts) > 1:
         message = "It may be several genres; it was taken in whole."
         yield Problem(at, name, COMPOUND, message)
+
+
+def as_there(
+    connection: Connection, records: Iterable[Numbered], knowledge: Knowledge
+) -> Imported | None:
+    """
+    Return what becomes of genres that are to keep their ids where each has it already, as
+    after an import that is repeated; None if one does not.
+    """
+    imported = Imported()
+    for at, record in records:
+        imported.done += 1
+        if not isinstance(record, GenreRecord):
+            continue
+        try:
+            spelling = knowledge.spelling(record.name)
+        except InvalidName as refusal:
+            imported.problems.append(Problem(at, record.name, refusal.reason, refusal.message))
+            continue
+        meaning = knowledge.meaning(spelling)
+        keys = [spelling.fold, *([meaning.reference.key] if meaning else ())]
+        reached = find(connection, keys)
+        genre = next((reached[key] for key in keys if key in reached), None)
+        has_it = read_genres(connection, [record.id]).get(record.id)
+        if genre is None or has_it is None or has_it.id != genre.id:
+            return None
+        imported.mappings.append(Mapped(record.id, genre.id, genre.name))
+        imported.problems += compounds(at, record.name, knowledge)
+    return imported
+
+
+def note_compounds(connection: Connection, problems: Iterable[Problem]) -> None:
+    """Put compounds on the review list: it was no curator who made them one genre."""
+    note(
+        connection,
+        [
+            Sighting(spelling, Rule.WHOLE.value, each.text, 1)
+            for each in problems
+            if (spelling := Spelling.of(each.text)).fold
+            not in reviewed(connection, [spelling.fold])
+        ],
+    )
 
 
 def _genres(records: Iterable[Numbered]) -> Iterator[tuple[int, GenreRecord]]:

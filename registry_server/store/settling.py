@@ -14,7 +14,7 @@ from registry_server.store.editing import Editing, Holder, fold_of
 from registry_server.store.genres import find
 from registry_server.store.granting import grant
 from registry_server.store.merging import merge_genres, unmerge_genre
-from registry_server.vocabulary import edits
+from registry_server.vocabulary import wishes
 from registry_server.vocabulary.change import ChangeKind
 from registry_server.vocabulary.curation_refusals import SpellingBlocked
 from registry_server.vocabulary.edits import Decision, Edited, Review
@@ -72,7 +72,7 @@ def review_of(row: Any, genre: Genre | None) -> Review:
     )
 
 
-def settle_review(editing: Editing, edit: edits.SettleReview) -> Edited:
+def settle_review(editing: Editing, edit: wishes.SettleReview) -> Edited:
     spelling = edit.spelling
     named = _created(editing, edit)
     earlier = editing.connection.execute(_BY_KEY, {"key": spelling.fold}).one_or_none()
@@ -105,7 +105,7 @@ def _names_itself(holder: Holder | None, named: list[Genre]) -> bool:
     return holder is not None and holder.genre_id in {genre.id for genre in named}
 
 
-def _created(editing: Editing, edit: edits.SettleReview) -> list[Genre]:
+def _created(editing: Editing, edit: wishes.SettleReview) -> list[Genre]:
     """Return the genres that an expansion names, created where they are new."""
     if not edit.names:
         return []
@@ -158,7 +158,7 @@ def _lift(
     return holder
 
 
-def _make_alias(editing: Editing, edit: edits.SettleReview, holder: Holder | None) -> None:
+def _make_alias(editing: Editing, edit: wishes.SettleReview, holder: Holder | None) -> None:
     target = editing.active(edit.target_id)
     if holder is None:
         editing.add_row(fold_of(edit.spelling), edit.spelling, target.id, schema.ALIAS)
@@ -166,7 +166,7 @@ def _make_alias(editing: Editing, edit: edits.SettleReview, holder: Holder | Non
     elif holder.genre_id is not None and holder.genre_id != target.id:
         if not holder.is_name:
             editing.refuse_held(edit.spelling, holder)
-        merge_genres(editing, edits.MergeGenres((holder.genre_id,), target.id))
+        merge_genres(editing, wishes.MergeGenres((holder.genre_id,), target.id))
 
 
 def _take_out(editing: Editing, spelling: Spelling, holder: Holder | None) -> None:
@@ -179,7 +179,7 @@ def _take_out(editing: Editing, spelling: Spelling, holder: Holder | None) -> No
         set_state(editing, genre, State.DELETED)
 
 
-def _part(editing: Editing, edit: edits.SettleReview) -> None:
+def _part(editing: Editing, edit: wishes.SettleReview) -> None:
     """Part a compound from the genre that it was made an alias of, unless it is to stay so."""
     holder = editing.holder(edit.spelling)
     if holder is None or holder.genre_id is None or holder.is_name:
@@ -187,7 +187,7 @@ def _part(editing: Editing, edit: edits.SettleReview) -> None:
     if edit.decision is Decision.ALIAS and holder.genre_id == edit.target_id:
         return
     if holder.brought_by != holder.genre_id and _is_own(editing, edit.spelling, holder):
-        unmerge_genre(editing, edits.UnmergeGenre(holder.brought_by or 0))
+        unmerge_genre(editing, wishes.UnmergeGenre(holder.brought_by or 0))
     else:
         editing.remember([holder.genre_id])
         editing.remove_row(holder.lookup_key)
@@ -205,7 +205,7 @@ def _is_own(editing: Editing, compound: Spelling, holder: Holder) -> bool:
     return name is not None and editing.knowledge.spelling(name).fold == compound.fold
 
 
-def _write(editing: Editing, edit: edits.SettleReview, earlier: Any) -> bool:
+def _write(editing: Editing, edit: wishes.SettleReview, earlier: Any) -> bool:
     """Write down what was decided; return whether it is anything else than before."""
     key = edit.spelling.fold
     names = json.dumps([name.text for name in edit.names], ensure_ascii=False)

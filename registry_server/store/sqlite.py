@@ -7,25 +7,21 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 from sqlalchemy import Connection, Engine
 
-from registry_server.store import deciding, journal, linking, reviews, searching, settling
+from registry_server.store import deciding, journal, linking, reviews
 from registry_server.store import genres as queries
-from registry_server.store.edits import make_edits, rehearse
 from registry_server.store.engines import (
     READERS,
     reading_engine,
 )
-from registry_server.store.exporting import records as exported
 from registry_server.store.failures import (
     translated,
 )
-from registry_server.store.filling import fill
 from registry_server.store.granting import grant
 from registry_server.store.owning import close_writer, open_writer, owned
-from registry_server.store.restoring import holds
 from registry_server.vocabulary.change import Change
 from registry_server.vocabulary.curated import Curated
 from registry_server.vocabulary.edits import Edit, Edited, Effects, Imported, Review
@@ -38,8 +34,10 @@ from registry_server.vocabulary.genre import (
     Sighting,
 )
 from registry_server.vocabulary.knowledge import Knowledge
-from registry_server.vocabulary.records import Filling, Record
 from registry_server.vocabulary.refusals import RegistryError, StorageFailed
+
+if TYPE_CHECKING:
+    from registry_server.vocabulary.records import Filling, Record
 
 Asked = TypeVarTuple("Asked")
 Found = TypeVar("Found")
@@ -51,6 +49,9 @@ class SqliteStore:
 
     Whole queries go to a thread, one hop each: through aiosqlite, which hops for every
     step of a statement, a look-up took more than four times as long.
+
+    What scans do not need (edits, search, records) is loaded when somebody first asks:
+    a start does without its tenth of a second.
     """
 
     def __init__(
@@ -90,7 +91,9 @@ class SqliteStore:
     async def reviews(
         self, after: tuple[int, str], size_max: int, *, show_settled: bool
     ) -> list[Review]:
-        listed = partial(settling.reviews, show_settled=show_settled)
+        from registry_server.store.settling import reviews as listed_reviews
+
+        listed = partial(listed_reviews, show_settled=show_settled)
         return await self._read(listed, after, size_max)
 
     async def changes_after(
@@ -105,13 +108,19 @@ class SqliteStore:
         return await self._read(deciding.curated)
 
     async def search(self, query: str, limit: int) -> list[Genre]:
-        return await self._read(searching.search, query, limit)
+        from registry_server.store.searching import search
+
+        return await self._read(search, query, limit)
 
     async def unsearchable(self) -> int:
-        return await self._read(searching.behind)
+        from registry_server.store.searching import behind
+
+        return await self._read(behind)
 
     async def make_searchable(self, changes_max: int) -> None:
-        await self._write(partial(searching.catch_up, changes_max=changes_max))
+        from registry_server.store.searching import catch_up
+
+        await self._write(partial(catch_up, changes_max=changes_max))
 
     async def state(self) -> RegistryState:
         return await self._read(queries.state)
@@ -132,6 +141,8 @@ class SqliteStore:
     async def edit(
         self, edits: Sequence[Edit], knowledge: Knowledge
     ) -> tuple[list[Edited | RegistryError], Effects]:
+        from registry_server.store.edits import make_edits
+
         return await self._write(
             lambda connection: make_edits(connection, edits, knowledge, self._history_kept)
         )
@@ -139,19 +150,27 @@ class SqliteStore:
     async def rehearse(
         self, edits: Callable[[dict[int, int]], Iterator[Edit]], knowledge: Knowledge
     ) -> Imported:
+        from registry_server.store.edits import rehearse
+
         return await self._write(
             lambda connection: rehearse(connection, edits, knowledge, self._history_kept)
         )
 
-    async def fill(self, wanted: Filling, knowledge: Knowledge) -> Imported:
+    async def fill(self, wanted: "Filling", knowledge: Knowledge) -> Imported:
+        from registry_server.store.filling import fill
+
         return await self._write(
             lambda connection: fill(connection, wanted, knowledge, self._history_kept)
         )
 
     async def holds(self) -> int:
+        from registry_server.store.restoring import holds
+
         return await self._read(holds)
 
-    async def export(self, size: int) -> AsyncGenerator[list[Record]]:
+    async def export(self, size: int) -> AsyncGenerator["list[Record]"]:
+        from registry_server.store.exporting import records as exported
+
         engine = reading_engine(self._path)
         loop = asyncio.get_running_loop()
         with (
@@ -163,7 +182,7 @@ class SqliteStore:
             stack.callback(connection.close)
             given = exported(connection)
 
-            def take() -> list[Record]:
+            def take() -> "list[Record]":
                 with self._noting_failure():
                     return list(islice(given, size))
 

@@ -107,19 +107,27 @@ class Door:
 
 
 def generic_handler(
-    service: ServiceDescriptor, servicer: object, door: Door
+    service: ServiceDescriptor, servicer: Callable[[], object], door: Door
 ) -> grpc.GenericRpcHandler:
     """
-    Return the handler that serves *service* by *servicer*'s methods of the same names.
+    Return the handler that serves *service* by the methods of the same names that *servicer*
+    has, which is asked for with the first call.
 
     Bytes reach the methods as they came: what is no message is then refused by us, with
     a reason, and a reply that is known already needs no encoding.
     """
     handlers = {
-        method.name: _handler(method, getattr(servicer, method.name), door)
+        method.name: _handler(method, _late(servicer, method.name), door)
         for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _late(servicer: Callable[[], object], name: str) -> Callable[[Any, Context], Any]:
+    def serve(asked: Any, context: Context) -> Any:
+        return getattr(servicer(), name)(asked, context)
+
+    return serve
 
 
 def _handler(

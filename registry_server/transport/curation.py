@@ -16,8 +16,6 @@ from registry_server.vocabulary.genre import Genre
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-CURATION_SERVICE = pb.DESCRIPTOR.services_by_name["GenreCuration"]
-
 _SETTLEMENTS = {
     None: Decision.NONE,
     "keep": Decision.KEEP,

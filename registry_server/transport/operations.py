@@ -21,8 +21,6 @@ from registry_server.vocabulary.records import Record
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-OPERATIONS_SERVICE = pb.DESCRIPTOR.services_by_name["GenreOperations"]
-
 SPOOLED_BYTES_MAX = 8 << 20
 """Most bytes of an import that are held in memory; what is more goes to a temporary file."""
 _LENGTH_BYTES = 4

@@ -12,7 +12,7 @@ from registry_server.change_feed import ChangeFeed
 from registry_server.hot_cache import Recent
 from registry_server.registry import Registry
 from registry_server.tag_resolver import HOT_TAG_SETS_MAX, TagResolver, TagSet
-from registry_server.transport import encode, encode_curation
+from registry_server.transport import encode
 from registry_server.transport.calls import caller_of, deadline_s_of
 from registry_server.transport.decode import decode, envelope_of, strings_of
 from registry_server.vocabulary.identity import has_surrogates
@@ -20,7 +20,8 @@ from registry_server.vocabulary.refusals import TextNotUtf8
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-REGISTRY_SERVICE = pb.DESCRIPTOR.services_by_name["GenreRegistry"]
+SERVICES = pb.DESCRIPTOR.services_by_name
+"""The services of the contract, by name."""
 
 _ID3 = frozenset({pb.TAG_CONTAINER_ID3V1, pb.TAG_CONTAINER_ID3V23, pb.TAG_CONTAINER_ID3V24})
 """The containers in which numbers stand for names."""
@@ -126,10 +127,12 @@ class GenreRegistryServicer:
 
     async def WatchGenres(self, data: bytes, _context: Context) -> AsyncGenerator[bytes]:
         request = decode(pb.WatchGenresRequest, data)
+        from registry_server.transport.encode_curation import watched
+
         watch = self._feed.watch(request.start_revision, request.incarnation)
         async with aclosing(watch) as items:
             async for item in items:
-                yield encode_curation.watched(item)
+                yield watched(item)
 
 
 def _names_and_request_id(data: bytes) -> tuple[list[str], str]:

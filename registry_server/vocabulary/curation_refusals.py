@@ -194,8 +194,10 @@ class ParentCycle(Refused):
 
     def __init__(self, genre_id: int, parent_id: int) -> None:
         super().__init__(
-            f"Genre {genre_id} would become a kind of itself, by way of genre {parent_id}. Take "
-            "away one of the parents between them first.",
+            f"Genre {genre_id} can't be a kind of itself."
+            if genre_id == parent_id
+            else f"Genre {genre_id} would become a kind of itself, by way of genre {parent_id}. "
+            "Take away one of the parents between them first.",
             genre_id=str(genre_id),
             parent_id=str(parent_id),
         )
@@ -232,8 +234,9 @@ class RegistryNotEmpty(Refused):
 
     def __init__(self, genres: int) -> None:
         super().__init__(
-            f"The registry holds {genres} genres: ids can be kept only in an empty one. Import "
-            "without keeping them, and take the new ids from the answer."
+            f"The registry holds {genres} genres, and not these with these ids: ids can be kept "
+            "only in an empty one. Import without keeping them, and take the new ids from the "
+            "answer."
         )
 
 

@@ -1,4 +1,4 @@
-"""What curators ask for, as values: one class an edit, and what edits come to."""
+"""What all edits have in common, and what they come to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,83 +7,13 @@ from typing import NamedTuple
 
 from registry_server.vocabulary.curated import Decided
 from registry_server.vocabulary.genre import Genre
-from registry_server.vocabulary.identity import Spelling
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Edit:
     """A curator's wish. `who` is the caller's name, for the journal."""
 
     who: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateGenre(Edit):
-    """Replace those fields that are not None; `expected_revision` 0 stands for any."""
-
-    genre_id: int
-    name: Spelling | None = None
-    description: str | None = None
-    parent_ids: tuple[int, ...] | None = None
-    external_ids: Mapping[str, str] | None = None
-    expected_revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AddAlias(Edit):
-    genre_id: int
-    alias: Spelling
-    expected_revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveAlias(Edit):
-    genre_id: int
-    alias: Spelling
-    expected_revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class MergeGenres(Edit):
-    source_ids: tuple[int, ...]
-    target_id: int
-    expected_revision: int = 0
-    validate_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class UnmergeGenre(Edit):
-    source_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteGenre(Edit):
-    genre_id: int
-    expected_revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class UndeleteGenre(Edit):
-    genre_id: int
-    expected_revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSpelling(Edit):
-    spelling: Spelling
-
-
-@dataclass(frozen=True, slots=True)
-class UnblockSpelling(Edit):
-    spelling: Spelling
-
-
-@dataclass(frozen=True, slots=True)
-class DistinguishSpelling(Edit):
-    """Have `spelling`, pinned, reach `genre_id`; 0 stands for a genre of its own."""
-
-    spelling: Spelling
-    genre_id: int = 0
 
 
 class Decision(Enum):
@@ -94,16 +24,6 @@ class Decision(Enum):
     DROP = "drop"
     ALIAS = "alias"
     EXPAND = "expand"
-
-
-@dataclass(frozen=True, slots=True)
-class SettleReview(Edit):
-    """Decide on a compound: `target_id` is for an alias, `names` are for an expansion."""
-
-    spelling: Spelling
-    decision: Decision
-    target_id: int = 0
-    names: tuple[Spelling, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

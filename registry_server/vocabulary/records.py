@@ -81,14 +81,14 @@ class Numbered(NamedTuple):
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImportGenres(Edit):
     """Take in genres by name; blocks, decisions and reviews where nothing is said here yet."""
 
     records: Sequence[Numbered]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImportLinks(Edit):
     """
     Take in what records say of one another, once the genres are there: parents, and what was

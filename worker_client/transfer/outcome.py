@@ -45,7 +45,13 @@ class Outcome:
     @property
     def unchanged(self) -> int:
         """How many records of genres brought nothing new."""
-        return max(0, self.genres - self.created - self.changed)
+        return max(0, self.genres - self.created - self.changed - self.left_out)
+
+    @property
+    def left_out(self) -> int:
+        """How many records can be no genre here, and were not taken in at all."""
+        unfit = ("NAME_", "TEXT_", "ID_", "SPELLING_BLOCKED")
+        return len({each.record for each in self.problems if each.reason.startswith(unfit)})
 
     @property
     def refused(self) -> list[ImportProblem]:
@@ -67,6 +73,7 @@ class Outcome:
                 "created": self.created,
                 "changed": self.changed,
                 "unchanged": self.unchanged,
+                "left_out": self.left_out,
                 "revision": self.revision,
                 "problems": [
                     {"line": self._line(problem), **asdict(problem)} for problem in self.problems
@@ -82,6 +89,8 @@ class Outcome:
         yield f"  {self.created:>7}  genres {would}created"
         yield f"  {self.changed:>7}  genres {would}changed"
         yield f"  {self.unchanged:>7}  records of genres bring nothing new"
+        if self.left_out:
+            yield f"  {self.left_out:>7}  records can be no genre, and {would or 'were '}left out"
         yield from self._listed(self.refused, "not taken in as it is", "not taken in as they are")
         whole = "left whole, and may be several genres"
         yield from self._listed(self.compounds, f"compound {whole}", f"compounds {whole}")

@@ -9,7 +9,7 @@ Source: sqlite.org, "URI filenames" and "Write-ahead logging".
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -82,7 +82,9 @@ def _is_still(path: Path) -> bool:
 
 def _opened(path: Path, *, immutable: bool) -> sqlite3.Connection:
     uri = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if immutable else ''}"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S)
+    database = sqlite3.connect(uri, uri=True, timeout=_BUSY_S)
+    database.text_factory = _decoded
+    return database
 
 
 _TABLES = """
@@ -112,9 +114,9 @@ def _rows(
     if id_column:
         query += f" ORDER BY {_quoted(id_column)}"
     for number, (name, *ids) in enumerate(database.execute(query), 1):
-        found_id = _text(ids[0], number) if ids else ""
+        found_id = _text(ids[0]) if ids else ""
         genre_id = checked_id(found_id, number, where=f"The column {id_column}")
-        yield Placed(genre_record(_text(name, number), genre_id), number)
+        yield Placed(genre_record(_text(name), genre_id), number)
 
 
 def _quoted(name: str) -> str:
@@ -122,11 +124,19 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _text(value: object, number: int) -> str:
+def _text(value: object) -> str:
     """Return what a cell says; "" for NULL, which the registry refuses and the report tells."""
     if not isinstance(value, bytes):
         return "" if value is None else str(value)
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InputWrong(f"It holds a text that is no UTF-8: {value[:40]!r}.", number) from None
+    return _decoded(value)
+
+
+def _decoded(value: bytes) -> str:
+    """
+    Return a text; one that is no UTF-8 as Windows wrote it, which it nearly always is, and
+    what is none either with its bad bytes marked.
+    """
+    for encoding in ("utf-8", "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return value.decode(encoding)
+    return value.decode("utf-8", "replace")
