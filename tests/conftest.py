@@ -2,13 +2,17 @@
 
 import json
 import os
+import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,11 +54,33 @@ class Server:
         raise AssertionError("no write_bytes in /proc")
 
 
+@cache
+def empty_registry() -> bytes:
+    """Return a database without a genre, as the first start leaves it; made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        made = run("genre-registry", "migrate", "--database", path)
+        assert made.returncode == 0, made.stderr
+        return path.read_bytes()
+
+
+def lay_down(database: Path) -> None:
+    """Put an empty registry of its own where there is none: a start without migrations."""
+    database.write_bytes(empty_registry())
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE registry SET incarnation = ?", (secrets.token_hex(8),))
+
+
 @contextmanager
 def running_server(
     database: Path, listen: str = "127.0.0.1:0", flags: Sequence[str] = ()
 ) -> Iterator[Server]:
-    """Run a server until the block ends; it is ready when this gives it."""
+    """
+    Run a server until the block ends; it is ready when this gives it. Where there is no
+    database, an empty one is laid down first, which the tests of migrating do without.
+    """
+    if database.parent.is_dir() and not database.exists():
+        lay_down(database)
     process = subprocess.Popen(
         [BIN / "genre-registry", "serve", "--listen", listen, "--database", str(database), *flags],
         stdout=subprocess.PIPE,

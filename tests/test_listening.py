@@ -179,8 +179,10 @@ def test_an_open_health_watch_does_not_hold_the_shutdown(server: Server) -> None
         assert server.process.wait(4) == 0  # the grace is 5 s
 
 
-def test_the_log_is_one_object_a_line(server: Server) -> None:
-    """The first line names the address, the file and where the registry stands."""
+def test_the_log_is_one_object_a_line(database: Path, start_server: StartServer) -> None:
+    """The first line names the address, the file, where the registry stands, what was migrated."""
+    database.touch()
+    server = start_server()
     hello = server.lines[0]
 
     assert hello["listen"] == server.target
