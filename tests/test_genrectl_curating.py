@@ -409,7 +409,7 @@ def test_compounds_are_settled(
     [told] = said(server, "settle", "Rock/Zonk B", "--alias-of", "zonkwave")
     assert told["review"]["decision"] == "ALIAS"
     assert [genre["id"] for genre in told["genres"]] == [1]
-    assert genrectl(server, "reviews") == (0, "", "")
+    assert genrectl(server, "reviews") == (0, "No compound waits for a decision.\n", "")
     assert {each["decision"] for each in said(server, "reviews", "--settled")} == {
         *("EXPAND", "ALIAS")
     }

@@ -273,8 +273,10 @@ def _give_up(editing: Editing, key: str, spelling: Spelling, genre_id: int | Non
         if other.strict != spelling.strict and pinned_key(other.strict) not in pinned
     )
     other = next(free, None)
-    if other is None:
+    if other is None and genre_id is not None:
         editing.remove_row(key)
+    elif other is None:
+        return
     else:
         editing.change_row(key, text=other.text, strict_key=other.strict)
     if genre_id is not None:

@@ -23,6 +23,9 @@ def reviews(options: Options, settled: bool) -> None:
         for review in listed:
             say_value(review)
         return
+    if not listed:
+        click.echo("No compound waits for a decision.")
+        return
     say_rows(
         ("seen", "compound", "rule", "reaches", "decided"),
         (

@@ -225,6 +225,11 @@ def _import(
                 write_map(progress.mappings)
                 advance(progress.done - done)
                 done = progress.done
+    except KeyboardInterrupt:
+        refuse(
+            "interrupted; a part may have been taken in, and to import again completes it",
+            EXIT_INCOMPLETE,
+        )
     except OSError as error:
         at_fault = "the import" if map_path is None else map_path
         refuse(f"{at_fault}: {error.strerror}; import again to be sure", EXIT_INCOMPLETE)
