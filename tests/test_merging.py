@@ -136,7 +136,7 @@ def test_a_rehearsal_is_refused_as_the_merge_is(registry: GenreRegistryClient) -
     assert registry.merge_genres([top.id, mid.id], low.id).genre.parent_ids == ()
 
 
-@settings(max_examples=7, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_the_order_of_merges_does_not_matter(
     registry: GenreRegistryClient, data: st.DataObject

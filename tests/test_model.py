@@ -343,7 +343,7 @@ def test_the_registry_is_what_the_model_says(shared: Server) -> None:
         run_machine(
             Curating,
             settings=settings(
-                max_examples=14,
+                max_examples=10,
                 stateful_step_count=30,
                 deadline=None,
                 print_blob=True,

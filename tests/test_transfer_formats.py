@@ -139,7 +139,7 @@ def written_jsonl(given: list[Record]) -> bytes:
     return file.getvalue().encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(records, max_size=4))
 def test_a_registry_as_csv_is_the_same_registry(given: list[Record]) -> None:
     """Any text in any field, and every kind of record: records, table, records."""
