@@ -253,9 +253,7 @@ class Catalogue:
 
     def claim(self, spelling: Spelling, request_id: str = "", who: str = "") -> Claim:
         """Return the claim to what *spelling* reaches, with what the packs in force know."""
-        meaning = self.knowledge.meaning(spelling)
-        reference = meaning.reference if meaning else None
-        return Claim(spelling, request_id, reference, self.knowledge, who)
+        return Claim.by(self.knowledge, spelling, request_id, who)
 
     def _up_to_date(self, claim: Claim) -> Claim:
         if claim.knowledge is self.knowledge:

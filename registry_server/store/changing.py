@@ -3,7 +3,7 @@ Creating genres and linking them: what is new is gathered in values first and wr
 the end, within the caller's transaction.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,20 @@ _PARENTS = (
 def parents_of(connection: Connection, genre_id: int) -> list[int]:
     """Return what a genre is a kind of, as the tables have it by now."""
     return list(connection.execute(_PARENTS, {"of": genre_id}).scalars())
+
+
+def is_ancestor(genre_id: int, of_id: int, parents: Callable[[int], Iterable[int]]) -> bool:
+    """Whether *genre_id* is *of_id*, or among what it is a kind of by *parents*."""
+    seen: set[int] = set()
+    ahead = [of_id]
+    while ahead:
+        current = ahead.pop()
+        if current == genre_id:
+            return True
+        if current not in seen:
+            seen.add(current)
+            ahead += parents(current)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +145,11 @@ class Changes:
 
     def is_ancestor(self, genre_id: int, of_id: int) -> bool:
         """Whether *genre_id* is *of_id* or among what it is a kind of."""
-        seen: set[int] = set()
-        ahead = [of_id]
-        while ahead:
-            current = ahead.pop()
-            if current == genre_id:
-                return True
-            if current not in seen:
-                seen.add(current)
-                ahead += parents_of(self.connection, current)
-                ahead += [parent for child, parent in self._parents if child == current]
-        return False
+        return is_ancestor(genre_id, of_id, self._parents_of)
+
+    def _parents_of(self, genre_id: int) -> list[int]:
+        gained = [parent for child, parent in self._parents if child == genre_id]
+        return parents_of(self.connection, genre_id) + gained
 
     def write(self) -> None:
         """Write everything down; nothing if nothing changed."""

@@ -6,7 +6,6 @@ from sqlalchemy import delete, insert, select
 
 from registry_server.store import schema
 from registry_server.store.asking import ASKED, asked
-from registry_server.store.changing import parents_of
 from registry_server.store.editing import Editing, fold_of
 from registry_server.store.genres import SURVIVOR, find, merged_into
 from registry_server.store.tombstones import bury, unbury
@@ -68,45 +67,23 @@ def _rename(editing: Editing, genre: Genre, name: Spelling) -> None:
 
 def _set_parents(editing: Editing, genre: Genre, parent_ids: tuple[int, ...]) -> None:
     wanted = {parent.id: parent for parent in editing.remember(parent_ids)}
-    raw = editing.connection.execute(
-        select(schema.parent.c.parent_id, SURVIVOR)
-        .join_from(schema.parent, schema.genre, schema.genre.c.id == schema.parent.c.parent_id)
-        .where(schema.parent.c.child_id == genre.id)
-    ).all()
+    raw = editing.raw_parents(genre.id)
     for parent_id, survivor_id in raw:
         if survivor_id not in wanted and survivor_id != genre.id:
-            editing.connection.execute(
-                delete(schema.parent).where(
-                    schema.parent.c.child_id == genre.id, schema.parent.c.parent_id == parent_id
-                )
-            )
+            editing.remove_parent(genre.id, parent_id)
             bury(editing.connection, schema.PARENT, genre.id, str(parent_id))
     had = {survivor_id for _, survivor_id in raw}
     for parent in wanted.values():
         if parent.id not in had and not parent.is_active:
             raise GenreDeleted(parent.id)
     for parent_id in wanted:
-        if parent_id == genre.id or is_ancestor(editing, genre.id, parent_id):
+        if editing.is_ancestor(genre.id, parent_id):
             raise ParentCycle(genre.id, parent_id)
         if parent_id not in had:
             row = {"child_id": genre.id, "parent_id": parent_id}
             editing.connection.execute(insert(schema.parent).values(row))
             for merged_id in (parent_id, *merged_into(editing.connection, [parent_id])):
                 unbury(editing.connection, schema.PARENT, genre.id, str(merged_id))
-
-
-def is_ancestor(editing: Editing, genre_id: int, of_id: int) -> bool:
-    """Whether *genre_id* is among what *of_id* is a kind of, merges followed."""
-    seen: set[int] = set()
-    ahead = parents_of(editing.connection, of_id)
-    while ahead:
-        current = ahead.pop()
-        if current == genre_id:
-            return True
-        if current not in seen:
-            seen.add(current)
-            ahead += parents_of(editing.connection, current)
-    return False
 
 
 def _set_external_ids(editing: Editing, genre: Genre, external_ids: Mapping[str, str]) -> None:

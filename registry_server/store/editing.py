@@ -7,12 +7,13 @@ it is what the tables say of it before and after.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry_server.store import schema
 from registry_server.store.asking import ASKED, asked
-from registry_server.store.changing import renew
+from registry_server.store.changing import is_ancestor, parents_of, renew
 from registry_server.store.genres import SURVIVOR
 from registry_server.store.genres import genres as read_genres
 from registry_server.store.journal import Journal
@@ -25,7 +26,7 @@ from registry_server.vocabulary.curation_refusals import (
     SpellingTaken,
 )
 from registry_server.vocabulary.genre import Genre, State
-from registry_server.vocabulary.identity import Spelling, pinned_key
+from registry_server.vocabulary.identity import PIN, Spelling, pinned_key
 from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.refusals import GenreNotFound
 
@@ -46,6 +47,12 @@ _CHILDREN = (
     .join_from(schema.parent, schema.genre, schema.genre.c.id == schema.parent.c.child_id)
     .where(schema.parent.c.parent_id.in_(ASKED), schema.genre.c.survivor_id.is_(None))
     .distinct()
+)
+
+_RAW_PARENTS = (
+    select(schema.parent.c.parent_id, SURVIVOR)
+    .join_from(schema.parent, schema.genre, schema.genre.c.id == schema.parent.c.parent_id)
+    .where(schema.parent.c.child_id == bindparam("of"))
 )
 
 
@@ -200,6 +207,22 @@ class Editing:
         """Return which genres have one of *ids* as a parent, merges not followed."""
         return list(self.connection.execute(_CHILDREN, asked(ids)).scalars())
 
+    def raw_parents(self, genre_id: int) -> list[tuple[int, int]]:
+        """Return a genre's parents as they were set, each with who answers to it now."""
+        rows = self.connection.execute(_RAW_PARENTS, {"of": genre_id})
+        return [(parent_id, survivor_id) for parent_id, survivor_id in rows]
+
+    def remove_parent(self, child_id: int, parent_id: int) -> None:
+        """Take a parent, as it was set, from a genre."""
+        table = schema.parent.c
+        self.connection.execute(
+            delete(schema.parent).where(table.child_id == child_id, table.parent_id == parent_id)
+        )
+
+    def is_ancestor(self, genre_id: int, of_id: int) -> bool:
+        """Whether *genre_id* is *of_id* or among what it is a kind of, merges followed."""
+        return is_ancestor(genre_id, of_id, partial(parents_of, self.connection))
+
     def holder(self, spelling: Spelling) -> Holder | None:
         """Return what holds the spelling's key: its own if it is pinned, else its fold key."""
         found = self.holders(spelling)
@@ -266,4 +289,4 @@ class Editing:
 
 def fold_of(spelling: Spelling) -> str:
     """Return the fold key of a spelling, also of one that is pinned."""
-    return Spelling.of(spelling.text).fold if spelling.fold.startswith("\x1f") else spelling.fold
+    return Spelling.of(spelling.text).fold if spelling.fold.startswith(PIN) else spelling.fold

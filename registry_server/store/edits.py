@@ -59,19 +59,23 @@ def make_edits(
         editing = Editing(connection, edit.who, knowledge, history_kept)
         savepoint = connection.begin_nested()
         try:
-            outcome = _MAKE[type(edit)](editing, edit)
-            editing.write()
+            outcomes.append(_make(editing, edit))
         except RegistryError as refusal:
             savepoint.rollback()
             outcomes.append(refusal)
             continue
-        outcomes.append(outcome)
         if isinstance(edit, wishes.MergeGenres) and edit.validate_only:
             savepoint.rollback()
             continue
         savepoint.commit()
         made.append(editing)
     return outcomes, _effects(connection, made)
+
+
+def _make(editing: Editing, edit: Edit) -> Edited:
+    outcome = _MAKE[type(edit)](editing, edit)
+    editing.write()
+    return outcome
 
 
 def import_all(
@@ -85,10 +89,8 @@ def import_all(
     whole = Imported()
     told = set(mapping.values())
     for edit in wanted(mapping):
-        [outcome], _ = make_edits(connection, [edit], knowledge, history_kept)
-        if isinstance(outcome, RegistryError):
-            raise outcome
-        imported = outcome.imported
+        # What is remembered is made anew after it, or nothing has changed.
+        imported = _make(Editing(connection, edit.who, knowledge, history_kept), edit).imported
         assert imported is not None
         mapping.update({each.old_id: each.new_id for each in imported.mappings})
         imported.without(told)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from sqlalchemy import insert, select
 
 from registry_server.store import schema
-from registry_server.store.curating import is_ancestor, set_state
+from registry_server.store.curating import set_state
 from registry_server.store.editing import Editing, fold_of
 from registry_server.store.genres import SURVIVOR, find
 from registry_server.store.genres import genres as read_genres
@@ -118,9 +118,7 @@ def _named(
             continue
         if not record.revision:
             imported.problems += compounds(at, record.name, knowledge)
-        meaning = knowledge.meaning(name)
-        reference = meaning.reference if meaning else None
-        yield at, record, Claim(name, "", reference, knowledge, editing.who)
+        yield at, record, Claim.by(knowledge, name, who=editing.who)
 
 
 def _name_of(record: GenreRecord) -> SpellingRecord:
@@ -220,11 +218,11 @@ def _gain_external_ids(
 
 def _block(editing: Editing, at: int, record: BlockRecord, imported: Imported) -> None:
     try:
-        spelling = editing.knowledge.spelling(record.spelling)
+        spelling = Spelling.of(record.spelling)
     except InvalidName as refusal:
         imported.problems.append(Problem(at, record.spelling, refusal.reason, refusal.message))
         return
-    spelling = _pinned(Spelling.of(spelling.text), SpellingRecord("", is_pinned=record.is_pinned))
+    spelling = _pinned(spelling, SpellingRecord("", is_pinned=record.is_pinned))
     held = editing.holders(spelling)
     holder = held.get(spelling.fold)
     if holder is None:
@@ -285,9 +283,7 @@ def _reach(editing: Editing, texts: Iterable[str]) -> dict[str, Genre]:
     keys: dict[str, tuple[str, ...]] = {}
     for text in texts:
         with suppress(InvalidName):
-            spelling = editing.knowledge.spelling(text)
-            meaning = editing.knowledge.meaning(spelling)
-            keys[text] = (spelling.fold, *([meaning.reference.key] if meaning else ()))
+            keys[text] = Claim.by(editing.knowledge, editing.knowledge.spelling(text)).keys
     found = find(editing.connection, {key for each in keys.values() for key in each})
     reached = {
         text: next((found[key] for key in each if key in found), None)
@@ -313,7 +309,7 @@ def _gain_parents(
         if (child.id, parent.id) in buried:
             message = f"A curator took the parent {parent.name!r} from it here."
             imported.problems.append(Problem(at, child.name, KEPT_HERE, message))
-        elif is_ancestor(editing, child.id, parent.id):
+        elif editing.is_ancestor(child.id, parent.id):
             imported.problems.append(_problem(at, child.name, ParentCycle(child.id, parent.id)))
         else:
             had.add(parent.id)

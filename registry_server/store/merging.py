@@ -7,14 +7,13 @@ own, is read as the survivor's, and is its own again when the merge is undone.
 
 from collections.abc import Iterable
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from registry_server.store import schema
 from registry_server.store.asking import ASKED, asked
 from registry_server.store.changing import parents_of
-from registry_server.store.curating import is_ancestor
 from registry_server.store.editing import Editing, fold_of
-from registry_server.store.genres import SURVIVOR, merged_into, united
+from registry_server.store.genres import merged_into, united
 from registry_server.vocabulary import wishes
 from registry_server.vocabulary.change import ChangeKind
 from registry_server.vocabulary.curation_refusals import (
@@ -95,7 +94,7 @@ def _lead(editing: Editing, ids: Iterable[int], survivor_id: int | None) -> None
 
 def _refuse_cycle(editing: Editing, genre_id: int) -> None:
     for parent_id in parents_of(editing.connection, genre_id):
-        if is_ancestor(editing, genre_id, parent_id):
+        if editing.is_ancestor(genre_id, parent_id):
             raise ParentCycle(genre_id, parent_id)
 
 
@@ -175,15 +174,6 @@ def _name_again(editing: Editing, genre_id: int, name: Spelling, survivor_id: in
 
 def _forget_cycles(editing: Editing, genre_id: int) -> None:
     """Take those parents from a genre that meanwhile became a kind of it."""
-    raw = editing.connection.execute(
-        select(schema.parent.c.parent_id, SURVIVOR)
-        .join_from(schema.parent, schema.genre, schema.genre.c.id == schema.parent.c.parent_id)
-        .where(schema.parent.c.child_id == genre_id)
-    ).all()
-    for parent_id, survivor_id in raw:
-        if is_ancestor(editing, genre_id, survivor_id):
-            editing.connection.execute(
-                delete(schema.parent).where(
-                    schema.parent.c.child_id == genre_id, schema.parent.c.parent_id == parent_id
-                )
-            )
+    for parent_id, survivor_id in editing.raw_parents(genre_id):
+        if survivor_id != genre_id and editing.is_ancestor(genre_id, survivor_id):
+            editing.remove_parent(genre_id, parent_id)

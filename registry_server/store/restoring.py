@@ -13,12 +13,13 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from registry_server.store import schema
-from registry_server.store.asking import ASKED, asked
+from registry_server.store.changing import renew
 from registry_server.store.genres import find
 from registry_server.store.genres import genres as read_genres
 from registry_server.store.granting import grant
 from registry_server.store.journal import Journal, differences_json, insert_all, snapshot_of
 from registry_server.store.reviews import note, reviewed
+from registry_server.store.settling import credit_curator
 from registry_server.vocabulary.change import Change, ChangeKind
 from registry_server.vocabulary.curation_refusals import RecordInvalid
 from registry_server.vocabulary.edits import Imported, Mapped, Problem, Review
@@ -235,9 +236,7 @@ def keep_ids(
         told = list(compounds(at, record.name, knowledge))
         note_compounds(connection, told)
         imported.problems += told
-        meaning = knowledge.meaning(name)
-        reference = meaning.reference if meaning else None
-        claims.append(Claim(name, "", reference, knowledge, who, record.id))
+        claims.append(Claim.by(knowledge, name, who=who, genre_id=record.id))
     redirects = []
     for claim, granted in zip(claims, grant(connection, claims).granted, strict=True):
         imported.mappings.append(Mapped(claim.genre_id, granted.genre.id, granted.genre.name))
@@ -252,12 +251,7 @@ def keep_ids(
         for claim in claims
         if claim.genre_id in imported.created and claim.spelling.text not in compound
     ]
-    connection.execute(
-        update(schema.spelling)
-        .where(schema.spelling.c.lookup_key.in_(ASKED))
-        .values(source=schema.CURATOR),
-        asked(made),
-    )
+    credit_curator(connection, made)
     return imported
 
 
@@ -283,12 +277,10 @@ def as_there(
         if not isinstance(record, GenreRecord):
             continue
         try:
-            spelling = knowledge.spelling(record.name)
+            keys = Claim.by(knowledge, knowledge.spelling(record.name)).keys
         except InvalidName as refusal:
             imported.problems.append(Problem(at, record.name, refusal.reason, refusal.message))
             continue
-        meaning = knowledge.meaning(spelling)
-        keys = [spelling.fold, *([meaning.reference.key] if meaning else ())]
         reached = find(connection, keys)
         genre = next((reached[key] for key in keys if key in reached), None)
         has_it = read_genres(connection, [record.id]).get(record.id)
@@ -344,9 +336,5 @@ def _redirect(connection: Connection, redirects: list[tuple[Claim, int]], who: s
         genres[survivor_id] = replace(
             genres[survivor_id], revision=revision, update_time_us=journal.now_us
         )
-        connection.execute(
-            update(schema.genre)
-            .where(schema.genre.c.id == survivor_id)
-            .values(revision=revision, update_time_us=journal.now_us)
-        )
+        renew(connection, [genres[survivor_id]])
     journal.write()

@@ -109,11 +109,7 @@ def _created(editing: Editing, edit: wishes.SettleReview) -> list[Genre]:
     """Return the genres that an expansion names, created where they are new."""
     if not edit.names:
         return []
-    claims = []
-    for name in edit.names:
-        meaning = editing.knowledge.meaning(name)
-        reference = meaning.reference if meaning else None
-        claims.append(Claim(name, "", reference, editing.knowledge, editing.who))
+    claims = [Claim.by(editing.knowledge, name, who=editing.who) for name in edit.names]
     grants = grant(editing.connection, claims)
     granted = grants.granted
     editing.changed.update({genre.id: genre for genre in grants.changed})
@@ -131,12 +127,17 @@ def make_known(editing: Editing, keys: Collection[str]) -> None:
     """Have genres that were just made, by these keys, count as a curator's."""
     if keys:
         editing.touched.update(keys)
-        editing.connection.execute(
-            update(schema.spelling)
-            .where(schema.spelling.c.lookup_key.in_(ASKED))
-            .values(source=schema.CURATOR),
-            asked(keys),
-        )
+        credit_curator(editing.connection, keys)
+
+
+def credit_curator(connection: Connection, keys: Collection[str]) -> None:
+    """Write down that a curator brought the spellings that hold *keys*."""
+    connection.execute(
+        update(schema.spelling)
+        .where(schema.spelling.c.lookup_key.in_(ASKED))
+        .values(source=schema.CURATOR),
+        asked(keys),
+    )
 
 
 def _lift(

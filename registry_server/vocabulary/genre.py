@@ -68,6 +68,20 @@ class Claim:
     who: str = ""
     genre_id: int = 0
 
+    @classmethod
+    def by(
+        cls,
+        knowledge: Knowledge,
+        spelling: Spelling,
+        request_id: str = "",
+        who: str = "",
+        genre_id: int = 0,
+    ) -> "Claim":
+        """Return the claim to what *spelling* reaches, with what *knowledge* says of it."""
+        meaning = knowledge.meaning(spelling)
+        reference = meaning.reference if meaning else None
+        return cls(spelling, request_id, reference, knowledge, who, genre_id)
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys that the spelling reaches a genre by, the first that does."""
