@@ -11,8 +11,8 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -92,20 +92,27 @@ class Forked:
 def run_forked(
     command: Sequence[str], *, timeout_s: float, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run *command* to its end and return what it printed."""
-    with _file() as stdout, _file() as stderr:
-        process = Forked(command, stdout.fileno(), stderr.fileno(), environment)
+    """Run *command* to its end and return what it printed, into pipes."""
+    (stdout, stdout_end), (stderr, stderr_end) = _pipe(), _pipe()
+    with stdout, stderr, ThreadPoolExecutor(2) as reading:
+        try:
+            process = Forked(command, stdout_end, stderr_end, environment)
+        finally:
+            os.close(stdout_end)
+            os.close(stderr_end)
+        printed = [reading.submit(each.read) for each in (stdout, stderr)]
         try:
             returncode = process.wait(timeout_s)
         finally:
             process.kill()
-        for each in (stdout, stderr):
-            each.seek(0)
-        return subprocess.CompletedProcess(list(command), returncode, stdout.read(), stderr.read())
+        return subprocess.CompletedProcess(
+            list(command), returncode, *[each.result() for each in printed]
+        )
 
 
-def _file() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8")
+def _pipe() -> tuple[IO[str], int]:
+    reading, writing = os.pipe()
+    return os.fdopen(reading, encoding="utf-8"), writing
 
 
 def _have_forkserver() -> None:
