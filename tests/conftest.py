@@ -60,7 +60,7 @@ def empty_registry() -> bytes:
     """Return a database without a genre, as the first start leaves it; made once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
-        made = run("genre-registry", "migrate", "--database", path)
+        made = run_installed("genre-registry", "migrate", "--database", path)
         assert made.returncode == 0, made.stderr
         return path.read_bytes()
 

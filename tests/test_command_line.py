@@ -1,8 +1,10 @@
 """`genrectl` by hand and in scripts: what it prints, and its exit codes."""
 
 import json
+from importlib.metadata import entry_points
 
 from conftest import Server, run_installed
+from forked_commands import COMMANDS
 
 
 def genrectl(server: Server, *arguments: str) -> tuple[int, str, str]:
@@ -66,3 +68,12 @@ def test_an_absent_registry_is_named() -> None:
     assert (done.returncode, done.stdout) == (5, "")
     assert "127.0.0.1:1 could not be reached" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_the_tests_fork_is_what_is_installed() -> None:
+    """Both run the same function of the same module."""
+    installed = {each.name: each.value for each in entry_points(group="console_scripts")}
+
+    assert {
+        name: f"{module}:main" for name, module in COMMANDS.items()
+    }.items() <= installed.items()
