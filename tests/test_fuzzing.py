@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import grpc
+import pytest
 from conftest import Server
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
@@ -138,6 +139,12 @@ def resident_kib(server: Server) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     raise AssertionError("no VmRSS in /proc")
+
+
+@pytest.fixture
+def as_installed() -> bool:
+    """What a process takes of memory is measured here."""
+    return True
 
 
 def test_no_value_is_more_than_refused_and_none_is_kept(server: Server) -> None:

@@ -1,11 +1,9 @@
 """A worker installs the client alone, also beside an application that is still on protobuf 6."""
 
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-from conftest import Server
+from conftest import Server, make_environment, pip_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -21,20 +19,11 @@ with GenreRegistryClient(sys.argv[1]) as registry:
 """
 
 
-@pytest.fixture
-def python(tmp_path: Path) -> Path:
-    """The Python of an environment that holds protobuf 6 and the client."""
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run(
-        [*(python, "-m", "pip", "install", "-qq", "protobuf<7", ROOT)], check=True, timeout=300
-    )
-    return python
-
-
-def test_the_client_works_beside_protobuf_6(python: Path, server: Server) -> None:
+def test_the_client_works_beside_protobuf_6(tmp_path: Path, server: Server) -> None:
     """Nothing conflicts, nothing of the server is needed, and nothing warns."""
-    checked = subprocess.run([python, "-m", "pip", "check"], capture_output=True, text=True)
+    python = make_environment(tmp_path / "venv", "protobuf<7", ROOT) / "python"
+
+    checked = subprocess.run([*pip_of(tmp_path / "venv"), "check"], capture_output=True, text=True)
     worked = subprocess.run(
         [python, "-c", WORKER, server.target], capture_output=True, text=True, timeout=60
     )

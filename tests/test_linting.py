@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Server, run
+from conftest import Server, run_installed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutagen.flac import FLAC
@@ -255,13 +255,17 @@ def tag(folder: Path, name: str, *values: str) -> None:
 
 def dry_run(server: Server, folder: Path, *more: str) -> tuple[int, str, str]:
     """Lint *folder* for people; return the exit code, the report and what was said."""
-    done = run("genrectl", "--target", server.target, "scan", str(folder), "--dry-run", *more)
+    done = run_installed(
+        "genrectl", "--target", server.target, "scan", str(folder), "--dry-run", *more
+    )
     return done.returncode, done.stdout, done.stderr
 
 
 def lint_of(server: Server, folder: Path) -> dict[str, Any]:
     """Lint *folder* for scripts; return the one document."""
-    done = run("genrectl", "--target", server.target, "--json", "scan", str(folder), "--dry-run")
+    done = run_installed(
+        "genrectl", "--target", server.target, "--json", "scan", str(folder), "--dry-run"
+    )
     assert done.returncode == 0, done.stderr
     [line] = done.stdout.splitlines()
     document: dict[str, Any] = json.loads(line)
@@ -299,7 +303,7 @@ def test_a_dry_run_tells_what_a_scan_does(
 
     document = lint_of(server, tmp_path / "music")
 
-    scanned = run("genrectl", "--target", server.target, "scan", str(tmp_path / "music"))
+    scanned = run_installed("genrectl", "--target", server.target, "scan", str(tmp_path / "music"))
     lines = [json.loads(line) for line in scanned.stdout.splitlines()]
     assert by_raw_values(document) == {
         tuple(line["raw_values"]): [genre["name"] for genre in line["genres"]]
@@ -395,7 +399,7 @@ def test_a_dry_run_without_a_registry_says_so(server: Server, tmp_path: Path) ->
     tag(tmp_path / "music", "a.flac", "Dub")
     server.stop()
 
-    done = run(
+    done = run_installed(
         *("genrectl", "--target", server.target, "--deadline-s", "0.5", "--json"),
         *("scan", str(tmp_path / "music"), "--dry-run"),
     )
@@ -436,7 +440,7 @@ def test_a_scan_tells_what_wants_review(server: Server, tmp_path: Path) -> None:
         tag(tmp_path / "music", name, "Rock/Zeuhlwave" if name != "c.flac" else "Dub/Zeuhlwave")
     tag(tmp_path / "music", "d.flac", "Dub")
 
-    done = run("genrectl", "--target", server.target, "scan", str(tmp_path / "music"))
+    done = run_installed("genrectl", "--target", server.target, "scan", str(tmp_path / "music"))
 
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line.get("review") for line in lines] == [

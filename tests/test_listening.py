@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import ENDING_S, Server, StartServer, run
+from conftest import ENDING_S, Server, StartServer, run_installed
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from worker_client import GenreRegistryClient
@@ -16,9 +16,15 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+@pytest.fixture
+def as_installed() -> bool:
+    """How a process starts, ends and is told apart is what is tested here."""
+    return True
+
+
 def test_a_second_server_on_the_same_file_is_refused(server: Server) -> None:
     """One process owns a file; the other says which and what to do."""
-    second = run(
+    second = run_installed(
         *("genre-registry", "serve", "--listen", "127.0.0.1:0"),
         *("--database", str(server.database)),
     )
@@ -36,7 +42,7 @@ def test_a_second_name_of_the_file_is_no_way_in(server: Server, tmp_path: Path, 
     other = tmp_path / "another name.db"
     getattr(other, link)(server.database)
 
-    second = run(
+    second = run_installed(
         *("genre-registry", "serve", "--listen", "127.0.0.1:0"), *("--database", str(other))
     )
 
@@ -47,7 +53,7 @@ def test_a_second_name_of_the_file_is_no_way_in(server: Server, tmp_path: Path, 
 
 def test_a_second_server_on_the_same_port_is_refused(server: Server, tmp_path: Path) -> None:
     """gRPC alone would silently share the port."""
-    second = run(
+    second = run_installed(
         *("genre-registry", "serve", "--listen", server.target),
         *("--database", str(tmp_path / "another.db")),
     )
@@ -74,7 +80,7 @@ def test_a_second_server_on_the_same_socket_is_refused(
     path = tmp_path / "registry.sock"
     first = start_server(f"unix:{path}")
 
-    second = run(
+    second = run_installed(
         *("genre-registry", "serve", "--listen", f"unix:{path}"),
         *("--database", str(tmp_path / "another.db")),
     )
@@ -101,7 +107,7 @@ def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "music.flac"
     path.write_bytes(b"dear")
 
-    refused = run(
+    refused = run_installed(
         *("genre-registry", "serve", "--listen", f"unix:{path}"),
         *("--database", str(tmp_path / "registry.db")),
     )
@@ -112,7 +118,7 @@ def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
 
 def test_listening_beyond_loopback_is_refused_with_the_reason(tmp_path: Path) -> None:
     """Open to everyone on the network is never an accident."""
-    refused = run(
+    refused = run_installed(
         *("genre-registry", "serve", "--listen", "0.0.0.0:0"),
         *("--database", str(tmp_path / "registry.db")),
     )
@@ -195,7 +201,9 @@ def test_the_log_is_one_object_a_line(database: Path, start_server: StartServer)
 def test_a_database_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A plain sentence instead of a traceback."""
     (tmp_path / "file").write_text("not a folder")
-    refused = run("genre-registry", "serve", "--database", str(tmp_path / "file" / "registry.db"))
+    refused = run_installed(
+        "genre-registry", "serve", "--database", str(tmp_path / "file" / "registry.db")
+    )
 
     assert refused.returncode == 74
     assert f"File exists: {tmp_path / 'file'}" in refused.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BIN, ENDING_S, Server, run
+from conftest import BIN, ENDING_S, Server, run_installed
 from mutagen.apev2 import APEv2
 from mutagen.asf import ASF
 from mutagen.flac import FLAC
@@ -28,7 +28,7 @@ VALUES = ["Hip-Hop", "R&B; Soul", "演歌"]
 
 def scan(server: Server, folder: Path, *more: str) -> tuple[int, list[dict[str, Any]], str]:
     """Scan *folder*; return the exit code, the lines and what was said."""
-    done = run("genrectl", "--target", server.target, "scan", str(folder), *more)
+    done = run_installed("genrectl", "--target", server.target, "scan", str(folder), *more)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
@@ -145,7 +145,7 @@ def test_a_batch_that_fails_is_said(server: Server, tmp_path: Path) -> None:
     make_library(tmp_path, 5)
     server.stop()
 
-    done = run(
+    done = run_installed(
         *("genrectl", "--target", server.target, "--deadline-s", "0.5", "scan", str(tmp_path))
     )
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import run
+from conftest import run_installed
 
 from registry_server.settings import (
     LISTEN_DEFAULT,
@@ -211,7 +211,7 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
     """An operator sees at once what is in force and which file or variable to change."""
     file.write_text("shutdown_grace_s = 7\n")
 
-    printed = run(
+    printed = run_installed(
         *("genre-registry", "settings", "--settings", file, "--listen", "unix:/run/genres.sock"),
         *("--packs-off", "beets, discogs"),
         GENRE_REGISTRY_DATABASE="/srv/genres.db",
@@ -234,7 +234,7 @@ def test_the_settings_file_can_be_named_by_the_environment(file: Path) -> None:
     """A unit file sets one variable, and every command reads the same file."""
     file.write_text('database = "/srv/genres.db"\n')
 
-    printed = run("genre-registry", "settings", GENRE_REGISTRY_SETTINGS=str(file))
+    printed = run_installed("genre-registry", "settings", GENRE_REGISTRY_SETTINGS=str(file))
 
     assert f"/srv/genres.db  ({file})" in printed.stdout
 
@@ -242,7 +242,7 @@ def test_the_settings_file_can_be_named_by_the_environment(file: Path) -> None:
 @pytest.mark.parametrize("command", ["settings", "serve", "migrate", "check"])
 def test_every_command_ends_with_78_on_a_wrong_setting(command: str) -> None:
     """Scripts and systemd tell a wrong setting from every other failure."""
-    ended = run("genre-registry", command, GENRE_REGISTRY_LISTEN="0.0.0.0:50051")
+    ended = run_installed("genre-registry", command, GENRE_REGISTRY_LISTEN="0.0.0.0:50051")
 
     assert ended.returncode == 78
     assert ended.stdout == ""

@@ -404,7 +404,7 @@ def test_a_listing_and_a_watch_from_its_revision_make_a_true_copy(
 
 def test_watchers_that_left_are_gone(start_server: StartServer, settings: Flags) -> None:
     """Five hundred that came and went leave no file, no thread and no memory behind."""
-    server = start_server(flags=settings(watch_heartbeat_s=3600))
+    server = start_server(flags=settings(watch_heartbeat_s=3600), as_installed=True)
     process = Path(f"/proc/{server.process.pid}")
 
     def cycle(times: int) -> None:

@@ -21,6 +21,10 @@ undoing gives everything back. Beside the tables lies an index to search by, `se
 which follows the journal: one row a genre.
 
 Times are microseconds since 1970, UTC.
+
+Queries are built from these tables; the migrations make them. What other databases need
+beyond SQLite stands in the migrations alone, for a word of it here loads their dialects
+at every start.
 """
 
 from sqlalchemy import (
@@ -96,7 +100,6 @@ Index(
     "genre_merged",
     genre.c.survivor_id,
     sqlite_where=genre.c.survivor_id.is_not(None),
-    postgresql_where=genre.c.survivor_id.is_not(None),
 )
 
 spelling = Table(
@@ -118,14 +121,12 @@ Index(
     "spelling_alias",
     spelling.c.genre_id,
     sqlite_where=spelling.c.kind == ALIAS,
-    postgresql_where=spelling.c.kind == ALIAS,
 )
 
 Index(
     "spelling_curated",
     spelling.c.lookup_key,
     sqlite_where=spelling.c.source == CURATOR,
-    postgresql_where=spelling.c.source == CURATOR,
 )
 
 parent = Table(
@@ -208,11 +209,9 @@ Index(
     "change_snapshot",
     change.c.revision,
     sqlite_where=change.c.snapshot.is_not(None),
-    postgresql_where=change.c.snapshot.is_not(None),
 )
 Index(
     "change_source",
     change.c.source_id,
     sqlite_where=change.c.source_id.is_not(None),
-    postgresql_where=change.c.source_id.is_not(None),
 )
