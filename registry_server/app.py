@@ -46,7 +46,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 SOCKET_MODE = 0o660
-ANSWERS_S = 0.2
+ANSWERS_S = 1.0
 """How long the last answers may take to leave at a shutdown."""
 
 

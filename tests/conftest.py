@@ -169,8 +169,8 @@ def server(start_server: StartServer) -> Server:
 
 @pytest.fixture
 def registry(server: Server) -> Iterator[GenreRegistryClient]:
-    """A client of the test's server."""
-    with GenreRegistryClient(server.target) as client:
+    """A client of the test's server, which asks it each time."""
+    with GenreRegistryClient(server.target, cache_size=0) as client:
         yield client
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker_client._aio import AsyncGenreRegistryClient
     from worker_client._client import GenreRegistryClient
-    from worker_client._config import RASPBERRY_PI, Deadlines
     from worker_client._curation_values import (
         Change,
         ChangeType,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
         Settlement,
         UnmergedGenre,
     )
+    from worker_client._deadlines import RASPBERRY_PI, WORKSTATION, Deadlines, overall_deadline
     from worker_client._errors import (
         CallCancelled,
         CurationRefused,
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RASPBERRY_PI",
+    "WORKSTATION",
     "AsyncGenreRegistryClient",
     "CallCancelled",
     "Change",
@@ -109,10 +110,11 @@ __all__ = [
     "TagContainer",
     "TagSet",
     "UnmergedGenre",
+    "overall_deadline",
 ]
 
 _HOMES = (
-    *("_values", "_curation_values", "_transfer_values", "_config", "_errors"),
+    *("_values", "_curation_values", "_transfer_values", "_deadlines", "_errors"),
     *("_client", "_aio"),
 )
 

@@ -1,13 +1,15 @@
 """The client for asyncio programs."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from typing import cast
 
 from worker_client import _calls
 from worker_client._aio_connection import AsyncConnection
 from worker_client._aio_curation import AsyncCuration
 from worker_client._aio_operations import AsyncOperations
+from worker_client._calls import BATCH_SIZE_MAX
 from worker_client._curation_values import GenreChange
-from worker_client._errors import RegistryError
+from worker_client._errors import RegistryError, raised
 from worker_client._values import (
     ExplainedStep,
     Genre,
@@ -32,6 +34,14 @@ class AsyncGenreRegistryClient(AsyncCuration, AsyncOperations, AsyncConnection):
         self, name: str, *, request_id: str | None = None, deadline_s: float | None = None
     ) -> Resolution:
         """As `GenreRegistryClient.get_or_create`."""
+        if request_id is None:
+            known = self._cache.names.true.get(name)
+            if known is not None:
+                return known
+            if self._cache_size:
+                return await self._ask_one(
+                    self._names, name, self._send_name, self._deadlines.write_s, deadline_s
+                )
         return await self._call(_calls.get_or_create(name, request_id), deadline_s)
 
     async def batch_get_or_create(
@@ -42,6 +52,14 @@ class AsyncGenreRegistryClient(AsyncCuration, AsyncOperations, AsyncConnection):
         deadline_s: float | None = None,
     ) -> list[Resolution | RegistryError]:
         """As `GenreRegistryClient.batch_get_or_create`."""
+        names = list(names)
+        if request_id is None and self._shares(names):
+            known = list(map(self._cache.names.true.get, names))
+            if all(known):
+                return cast("list[Resolution | RegistryError]", known)
+            return await self._ask(
+                self._names, names, self._send_names, self._deadlines.batch_s, deadline_s
+            )
         return await self._call(_calls.batch_get_or_create(names, request_id), deadline_s)
 
     async def resolve_tags(
@@ -53,6 +71,15 @@ class AsyncGenreRegistryClient(AsyncCuration, AsyncOperations, AsyncConnection):
         deadline_s: float | None = None,
     ) -> list[ResolvedTags]:
         """As `GenreRegistryClient.resolve_tags`."""
+        tag_sets = list(tag_sets)
+        if request_id is None and not validate_only and self._shares(tag_sets):
+            known = list(map(self._cache.tags.true.get, tag_sets))
+            if all(known):
+                return cast("list[ResolvedTags]", known)
+            answers = await self._ask(
+                self._tags, tag_sets, self._send_tags, self._deadlines.batch_s, deadline_s
+            )
+            return [raised(answer) for answer in answers]
         call = _calls.resolve_tags(tag_sets, request_id, validate_only=validate_only)
         return await self._call(call, deadline_s)
 
@@ -78,6 +105,14 @@ class AsyncGenreRegistryClient(AsyncCuration, AsyncOperations, AsyncConnection):
 
     async def lookup_genre(self, name: str, *, deadline_s: float | None = None) -> Genre:
         """As `GenreRegistryClient.lookup_genre`."""
+        known = self._cache.names.true.get(name)
+        if known is not None:
+            return known.genre
+        if self._cache_size:
+            found = await self._ask_one(
+                self._lookups, name, self._send_lookup, self._deadlines.read_s, deadline_s
+            )
+            return found.genre
         return await self._call(_calls.lookup_genre(name), deadline_s)
 
     async def list_page(
@@ -120,3 +155,24 @@ class AsyncGenreRegistryClient(AsyncCuration, AsyncOperations, AsyncConnection):
         """As `GenreRegistryClient.watch_genres`; to end it, `aclose` what this returned."""
         watch = Watch(start_revision, incarnation, deadline_s=deadline_s, target=self.target)
         return self._watch(watch)
+
+    def _shares(self, items: Sequence[object]) -> bool:
+        return bool(self._cache_size) and len(items) <= BATCH_SIZE_MAX
+
+    async def _send_name(self, names: list[str], deadline_s: float) -> list[Resolution]:
+        return [await self._call(_calls.get_or_create(name, None), deadline_s) for name in names]
+
+    async def _send_names(
+        self, names: list[str], deadline_s: float
+    ) -> list[Resolution | RegistryError]:
+        return await self._call(_calls.batch_get_or_create(names, None), deadline_s)
+
+    async def _send_lookup(self, names: list[str], deadline_s: float) -> list[Resolution]:
+        return [
+            Resolution(await self._call(_calls.lookup_genre(name), deadline_s), created=False)
+            for name in names
+        ]
+
+    async def _send_tags(self, tag_sets: list[TagSet], deadline_s: float) -> list[ResolvedTags]:
+        call = _calls.resolve_tags(tag_sets, None, validate_only=False)
+        return await self._call(call, deadline_s)

@@ -1,35 +1,72 @@
-"""How the client for asyncio programs connects and calls."""
+"""How the client for asyncio programs connects, calls, and shares what it learns."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
-from google.protobuf.message import Message
-
-from worker_client._calls import Answer, Call, Stubs
-from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
+from worker_client import _aio_forking
+from worker_client._aio_following import AsyncFollower
+from worker_client._aio_link import AsyncLink
+from worker_client._cache import AGE_S_DEFAULT, SIZE_DEFAULT, Cache
+from worker_client._calls import Answer, Call
+from worker_client._circuit import AsyncGate
+from worker_client._config import TARGET_DEFAULT
 from worker_client._curation_values import GenreChange
-from worker_client._errors import CallCancelled, RegistryDefect, RegistryError, error_of_call
+from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, timeout_s_until
+from worker_client._errors import (
+    CallCancelled,
+    RegistryError,
+    is_unavailable,
+    not_landed,
+    raised,
+)
+from worker_client._sharing import Asked, Desk, Key, Value
+from worker_client._values import Resolution, ResolvedTags, TagSet
 from worker_client._watching import Watch
 
 
 class AsyncConnection:
-    """A channel to one registry, opened by the first call, in the loop that makes it."""
+    """A link to one registry, opened by the first call, in the loop that makes it."""
 
     def __init__(
-        self, target: str = TARGET_DEFAULT, *, deadlines: Deadlines = RASPBERRY_PI
+        self,
+        target: str = TARGET_DEFAULT,
+        *,
+        deadlines: Deadlines = RASPBERRY_PI,
+        cache_size: int = SIZE_DEFAULT,
+        cache_age_s: float = AGE_S_DEFAULT,
     ) -> None:
         self.target = target
         self._deadlines = deadlines
-        self._opened: tuple[grpc.aio.Channel, Stubs] | None = None
+        self._cache_size = cache_size
+        self._cache_age_s = cache_age_s
+        self._cache = Cache(cache_size, cache_age_s)
+        self._names = Desk[str, Resolution](self._cache, self._cache.names, _new_flight)
+        self._lookups = Desk[str, Resolution](self._cache, self._cache.names, _new_flight)
+        self._tags = Desk[TagSet, ResolvedTags](self._cache, self._cache.tags, _new_flight)
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Begin with nothing open and nothing known, as in a new event loop."""
+        self._link: AsyncLink | None = None
+        self._follower: AsyncFollower | None = None
+        self._has_asked = False
+        self._gate = AsyncGate(self.target)
+        self._cache.clear()
+        self._cache.age()
+        for desk in (self._names, self._lookups, self._tags):
+            desk.forget()
 
     async def close(self) -> None:
         """Close the connection, which ends its watches; a later call opens a new one."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened[0].close()
+        link, self._link = self._link, None
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            await follower.stop()
+        if link is not None:
+            await link.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,108 +80,127 @@ class AsyncConnection:
         await self.close()
 
     async def _call(self, call: Call[Answer], deadline_s: float | None) -> Answer:
-        channel, stubs = self._opened or self._open()
-        timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
-        try:
-            reply = await stubs.method(call)(call.request, timeout=timeout_s)
-        except grpc.RpcError as failure:
-            raise self._error_of(failure, channel) from failure
-        return self._meaning(call, reply)
-
-    async def _stream(
-        self, call: Call[Answer], deadline_s: float | None
-    ) -> AsyncGenerator[Answer, None]:
-        """Give what each reply to *call* means; to close this cancels the call."""
-        channel, stubs = self._opened or self._open()
-        timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
-        sending: asyncio.Task[None] | None = None
-        if isinstance(call.request, Iterator):
-            replies = stubs.method(call)(timeout=timeout_s)
-            sending = asyncio.create_task(_send(call.request, replies))
-        else:
-            replies = stubs.method(call)(call.request, timeout=timeout_s)
-        try:
-            while (reply := await _next(replies)) is not grpc.aio.EOF:
-                yield self._meaning(call, reply)
-        except (grpc.RpcError, CallCancelled) as failure:
-            if sending is not None and sending.done() and not sending.cancelled():
-                sending.result()
-            if isinstance(failure, CallCancelled):
-                raise
-            raise self._error_of(failure, channel) from failure
-        finally:
-            replies.cancel()
-            if sending is not None:
-                sending.cancel()
-                await asyncio.wait([sending])
-
-    async def _watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
-        """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
-        channel, stubs = self._opened or self._open()
+        ends_s = self._ends_s(call, deadline_s)
+        self._open()
+        gate = self._gate
         while True:
-            call = watch.call()
+            was_try = await gate.enter(ends_s)
             try:
-                replies = stubs.method(call)(call.request)
-            except grpc.aio.UsageError as failure:  # so gRPC says that the channel was closed
-                raise CallCancelled("The client was closed.") from failure
-            try:
-                async with asyncio.timeout(watch.left_s()):
-                    reply = await _next(replies)
-                while reply is not grpc.aio.EOF:
-                    yield watch.heard(self._meaning(call, reply))
-                    reply = await _next(replies)
-            except TimeoutError:
-                raise watch.absence() from None
-            except grpc.RpcError as failure:
-                error = watch.ended_by(self._error_of(failure, channel))
-                if error is not None:
-                    raise error from failure
+                answer = await self._open().call(call, timeout_s_until(ends_s))
+            except CallCancelled:
+                gate.left(was_try=was_try)
+                raise
+            except RegistryError as error:
+                may_repeat = is_unavailable(error) and time.monotonic() < ends_s
+                if not gate.failed(error, was_try=was_try, may_repeat=may_repeat):
+                    raise
+            except BaseException:
+                gate.left(was_try=was_try)
+                raise
+            else:
+                gate.answered()
+                return answer
             finally:
-                replies.cancel()
-            await asyncio.sleep(watch.pause_s())
+                if call.is_curation:
+                    # Who changed something sees it at once, whenever the watch hears of it.
+                    self._cache.clear()
 
-    def _meaning(self, call: Call[Answer], reply: Any) -> Answer:
-        if reply is None:  # so grpc.aio says that the bytes are no message
-            raise RegistryDefect(f"What answered at {self.target} is no registry.")
-        return call.meaning(reply)
+    def _stream(self, call: Call[Answer], deadline_s: float | None) -> AsyncGenerator[Answer, None]:
+        """Give what each reply to *call* means; to close this cancels the call."""
+        return self._open().stream(call, timeout_s_until(self._ends_s(call, deadline_s)))
 
-    def _error_of(self, failure: grpc.RpcError, channel: grpc.aio.Channel) -> RegistryError:
-        return error_of_call(
-            failure,
-            target=self.target,
-            is_connected=lambda: channel.get_state() is grpc.ChannelConnectivity.READY,
-        )
+    def _watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
+        """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
+        return self._open().watch(watch)
 
-    def _open(self) -> tuple[grpc.aio.Channel, Stubs]:
-        channel = grpc.aio.insecure_channel(self.target, options=CHANNEL_OPTIONS)
-        self._opened = (channel, Stubs(channel))
-        return self._opened
+    async def _ask(
+        self,
+        desk: Desk[Key, Value],
+        keys: Sequence[Key],
+        send: Callable[[list[Key], float], Awaitable[Sequence[Value | RegistryError]]],
+        call_deadline_s: float,
+        deadline_s: float | None,
+    ) -> list[Value | RegistryError]:
+        """
+        Return an answer for each of *keys*: known, asked by *send*, or asked by another task.
+
+        Args:
+            send: Takes keys, and how long it may take.
+        """
+        ends_s = ending_s(call_deadline_s if deadline_s is None else deadline_s)
+        self._open()
+        self._follow()
+        answers = desk.answers(keys)
+        try:
+            step = next(answers)
+            while True:
+                if isinstance(step, Asked):
+                    try:
+                        reply: Any = await send(step.keys, max(0.0, ends_s - time.monotonic()))
+                    except BaseException as failure:
+                        step = answers.throw(failure)
+                        continue
+                else:
+                    reply = await self._landed(step.flight, ends_s)
+                step = answers.send(reply)
+        except StopIteration as done:
+            told: list[Value | RegistryError] = done.value
+            return told
+
+    async def _ask_one(
+        self,
+        desk: Desk[Key, Value],
+        key: Key,
+        send: Callable[[list[Key], float], Awaitable[Sequence[Value | RegistryError]]],
+        call_deadline_s: float,
+        deadline_s: float | None,
+    ) -> Value:
+        """As `_ask`, for one *key*."""
+        [answer] = await self._ask(desk, [key], send, call_deadline_s, deadline_s)
+        return raised(answer)
+
+    async def _landed(self, flight: "asyncio.Future[Any]", ends_s: float) -> Any:
+        """Wait for what another task asks."""
+        await asyncio.wait([flight], timeout=max(0.0, ends_s - time.monotonic()))
+        if not flight.done():
+            raise not_landed(self.target, is_connected=self._open().is_connected())
+        return flight.result()
+
+    def _follow(self) -> None:
+        """Have the cache kept true, from the second time on that something is asked."""
+        if self._follower is None and self._has_asked:
+            self._follower = AsyncFollower(self._open(), self._cache)
+        self._has_asked = True
+
+    def _ends_s(self, call: Call[Any], deadline_s: float | None) -> float:
+        return ending_s(call.deadline_s(self._deadlines) if deadline_s is None else deadline_s)
+
+    def _open(self) -> AsyncLink:
+        """
+        Return the link of the running loop, opened if there is none.
+
+        Raises:
+            RuntimeError: another loop has it, or the process was forked while one was open.
+        """
+        _aio_forking.check()
+        link = self._link
+        if link is not None and link.loop is not asyncio.get_running_loop():
+            if not link.loop.is_closed():
+                raise RuntimeError(
+                    "This AsyncGenreRegistryClient is in use by another event loop. "
+                    "Make one for each loop, or close it there first."
+                )
+            # As after a second asyncio.run: what was open ended with the loop.
+            self._start_anew()
+            link = None
+        if link is None:
+            link = self._link = AsyncLink(self.target)
+            _aio_forking.add(self, link)
+        return link
+
+    def _after_fork_in_child(self) -> None:
+        self._start_anew()
 
 
-async def _next(replies: Any) -> Any:
-    """
-    Return the next of *replies*, or `grpc.aio.EOF`.
-
-    Raises:
-        CallCancelled: the channel was closed. gRPC says so as if this task were cancelled.
-    """
-    try:
-        return await replies.read()
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise CallCancelled("The client was closed.") from None
-
-
-async def _send(requests: Iterator[Message], call: Any) -> None:
-    """Send *requests*; cancel *call* if making one fails, and raise what that raised."""
-    try:
-        for request in requests:
-            await call.write(request)
-        await call.done_writing()
-    except (grpc.RpcError, asyncio.InvalidStateError):
-        pass  # the call is over; who reads the replies is told why
-    except Exception:
-        call.cancel()
-        raise
+def _new_flight() -> "asyncio.Future[Any]":
+    return asyncio.get_running_loop().create_future()

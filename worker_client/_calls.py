@@ -13,7 +13,6 @@ from genre_registry.v1.genre_registry_pb2_grpc import (
 )
 from google.protobuf.message import Message
 
-from worker_client._config import Deadlines
 from worker_client._convert import (
     change_of_watch,
     container_of,
@@ -27,6 +26,7 @@ from worker_client._convert import (
     texts_of,
 )
 from worker_client._curation_values import GenreChange
+from worker_client._deadlines import Deadlines
 from worker_client._errors import RegistryError, error_of_status
 from worker_client._values import (
     ExplainedStep,
@@ -37,6 +37,9 @@ from worker_client._values import (
     TagContainer,
     TagSet,
 )
+
+BATCH_SIZE_MAX = 1000
+"""Names, ids or tag sets in one request; the registry refuses more."""
 
 Answer = TypeVar("Answer")
 Stub = type[GenreRegistryStub] | type[GenreCurationStub] | type[GenreOperationsStub]
@@ -56,6 +59,11 @@ class Call(Generic[Answer]):
     deadline_s: Callable[[Deadlines], float | None]
     meaning: Callable[[Any], Answer]
     stub: Stub = GenreRegistryStub
+
+    @property
+    def is_curation(self) -> bool:
+        """Whether it may change what is known already."""
+        return self.stub is not GenreRegistryStub
 
 
 class Stubs:
@@ -149,6 +157,11 @@ def list_genres(
         show_deleted=show_deleted,
     )
     return Call("ListGenres", request, read_s, page_of)
+
+
+def standing() -> Call[GenrePage]:
+    """Return the call that tells the registry's revision and incarnation."""
+    return list_genres(1, "", parent_id=0, show_deleted=False)
 
 
 def search_genres(query: str, limit: int) -> Call[list[Genre]]:

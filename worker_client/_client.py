@@ -1,12 +1,14 @@
 """The client for plain worker processes."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import cast
 
 from worker_client import _calls
+from worker_client._calls import BATCH_SIZE_MAX
 from worker_client._connection import Connection
 from worker_client._curation import Curation
 from worker_client._curation_values import GenreChange
-from worker_client._errors import RegistryError
+from worker_client._errors import RegistryError, raised
 from worker_client._operations import Operations
 from worker_client._values import (
     ExplainedStep,
@@ -35,6 +37,11 @@ class GenreRegistryClient(Curation, Operations, Connection):
     Args:
         target: `HOST:PORT` or `unix:PATH`.
         deadlines: How long calls may take, unless one says otherwise.
+        cache_size: Spellings, and as many tag sets, that are remembered; 0 for none. What is
+            remembered is kept true by a watch: a curator's change is seen within a second
+            of its commit, this client's own at once.
+        cache_age_s: How long what is remembered serves while the watch is down; then it is
+            asked again.
 
     Every method raises:
         RegistryUnavailable: the registry was not reached within the deadline.
@@ -58,6 +65,14 @@ class GenreRegistryClient(Curation, Operations, Connection):
             SpellingBlocked: a curator said that it names none, or deleted its genre.
             StorageFull: it would be new, and the registry's disk is full.
         """
+        if request_id is None:
+            known = self._cache.names.true.get(name)
+            if known is not None:
+                return known
+            if self._cache_size:
+                return self._ask_one(
+                    self._names, name, self._send_name, self._deadlines.write_s, deadline_s
+                )
         return self._call(_calls.get_or_create(name, request_id), deadline_s)
 
     def batch_get_or_create(
@@ -74,6 +89,14 @@ class GenreRegistryClient(Curation, Operations, Connection):
             InvalidRequest: more than 1000 names.
             StorageFull: as for `get_or_create`; nothing was created.
         """
+        names = list(names)
+        if request_id is None and self._shares(names):
+            known = list(map(self._cache.names.true.get, names))
+            if all(known):
+                return cast("list[Resolution | RegistryError]", known)
+            return self._ask(
+                self._names, names, self._send_names, self._deadlines.batch_s, deadline_s
+            )
         return self._call(_calls.batch_get_or_create(names, request_id), deadline_s)
 
     def resolve_tags(
@@ -96,6 +119,15 @@ class GenreRegistryClient(Curation, Operations, Connection):
             InvalidName: a value holds half of a character; nothing was sent.
             StorageFull: as for `get_or_create`; nothing was created.
         """
+        tag_sets = list(tag_sets)
+        if request_id is None and not validate_only and self._shares(tag_sets):
+            known = list(map(self._cache.tags.true.get, tag_sets))
+            if all(known):
+                return cast("list[ResolvedTags]", known)
+            answers = self._ask(
+                self._tags, tag_sets, self._send_tags, self._deadlines.batch_s, deadline_s
+            )
+            return [raised(answer) for answer in answers]
         call = _calls.resolve_tags(tag_sets, request_id, validate_only=validate_only)
         return self._call(call, deadline_s)
 
@@ -146,6 +178,13 @@ class GenreRegistryClient(Curation, Operations, Connection):
             SpellingBlocked: a curator said that none is to be, or deleted its genre.
             InvalidName: *name* can be no genre's name.
         """
+        known = self._cache.names.true.get(name)
+        if known is not None:
+            return known.genre
+        if self._cache_size:
+            return self._ask_one(
+                self._lookups, name, self._send_lookup, self._deadlines.read_s, deadline_s
+            ).genre
         return self._call(_calls.lookup_genre(name), deadline_s)
 
     def list_page(
@@ -230,3 +269,22 @@ class GenreRegistryClient(Curation, Operations, Connection):
         """
         watch = Watch(start_revision, incarnation, deadline_s=deadline_s, target=self.target)
         return self._watch(watch)
+
+    def _shares(self, items: Sequence[object]) -> bool:
+        """Whether *items* may be known; too many are for the registry to refuse."""
+        return bool(self._cache_size) and len(items) <= BATCH_SIZE_MAX
+
+    def _send_name(self, names: list[str], deadline_s: float) -> list[Resolution]:
+        return [self._call(_calls.get_or_create(name, None), deadline_s) for name in names]
+
+    def _send_names(self, names: list[str], deadline_s: float) -> list[Resolution | RegistryError]:
+        return self._call(_calls.batch_get_or_create(names, None), deadline_s)
+
+    def _send_lookup(self, names: list[str], deadline_s: float) -> list[Resolution]:
+        return [
+            Resolution(self._call(_calls.lookup_genre(name), deadline_s), created=False)
+            for name in names
+        ]
+
+    def _send_tags(self, tag_sets: list[TagSet], deadline_s: float) -> list[ResolvedTags]:
+        return self._call(_calls.resolve_tags(tag_sets, None, validate_only=False), deadline_s)

@@ -1,44 +1,81 @@
-"""How the client for plain worker processes connects and calls."""
+"""How the client for plain worker processes connects, calls, and shares what it learns."""
 
-import os
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterator
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
-from google.protobuf.message import Message
-
-from worker_client._calls import Answer, Call, Stubs
-from worker_client._config import CHANNEL_OPTIONS, RASPBERRY_PI, TARGET_DEFAULT, Deadlines
+from worker_client import _forking
+from worker_client._cache import AGE_S_DEFAULT, SIZE_DEFAULT, Cache
+from worker_client._calls import Answer, Call
+from worker_client._circuit import Gate
+from worker_client._config import TARGET_DEFAULT
 from worker_client._curation_values import GenreChange
-from worker_client._errors import CallCancelled, RegistryError, error_of_call
+from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, timeout_s_until
+from worker_client._errors import (
+    CallCancelled,
+    RegistryError,
+    is_unavailable,
+    not_landed,
+    raised,
+)
+from worker_client._following import Follower
+from worker_client._link import Link
+from worker_client._sharing import Asked, Desk, Key, Value
+from worker_client._values import Resolution, ResolvedTags, TagSet
 from worker_client._watching import Watch
-
-_STATE_ASKED_S = 0.05
-"""How long to wait for the channel to say whether it is connected; it answers at once."""
 
 
 class Connection:
-    """A channel to one registry, opened by the first call, and anew in a forked child."""
+    """A link to one registry, opened by the first call, and anew in a forked child."""
 
     def __init__(
-        self, target: str = TARGET_DEFAULT, *, deadlines: Deadlines = RASPBERRY_PI
+        self,
+        target: str = TARGET_DEFAULT,
+        *,
+        deadlines: Deadlines = RASPBERRY_PI,
+        cache_size: int = SIZE_DEFAULT,
+        cache_age_s: float = AGE_S_DEFAULT,
     ) -> None:
         self.target = target
         self._deadlines = deadlines
+        self._cache_size = cache_size
+        self._cache_age_s = cache_age_s
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Begin with nothing open and nothing known, as in a new process."""
         self._opening = threading.Lock()
-        self._opened: tuple[int, grpc.Channel, Stubs] | None = None
+        self._link: Link | None = None
+        self._follower: Follower | None = None
+        self._has_asked = False
+        self._gate = Gate(self.target)
+        self._cache = Cache(self._cache_size, self._cache_age_s)
+        self._names = Desk[str, Resolution](self._cache, self._cache.names, Future)
+        self._lookups = Desk[str, Resolution](self._cache, self._cache.names, Future)
+        self._tags = Desk[TagSet, ResolvedTags](self._cache, self._cache.tags, Future)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Go to another process as what makes a client like this one, with nothing open."""
+        settings = {
+            "deadlines": self._deadlines,
+            "cache_size": self._cache_size,
+            "cache_age_s": self._cache_age_s,
+        }
+        return _made, (type(self), self.target, settings)
 
     def close(self) -> None:
         """Close the connection, which ends its watches; a later call opens a new one."""
         with self._opening:
-            opened, self._opened = self._opened, None
-        if opened is not None:
-            _close_own(opened[0], opened[1])
+            link, self._link = self._link, None
+            follower, self._follower = self._follower, None
+        if link is not None:
+            link.close()
+        if follower is not None:
+            follower.join()
 
     def __enter__(self) -> Self:
         return self
@@ -52,136 +89,140 @@ class Connection:
         self.close()
 
     def _call(self, call: Call[Answer], deadline_s: float | None) -> Answer:
-        channel, stubs = self._open()
-        timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
-        try:
-            reply = stubs.method(call)(call.request, timeout=timeout_s)
-        except grpc.RpcError as failure:
-            raise self._error_of(failure, channel) from failure
-        return call.meaning(reply)
+        ends_s = self._ends_s(call, deadline_s)
+        gate = self._gate
+        while True:
+            was_try = gate.enter(ends_s)
+            link = self._open()
+            try:
+                answer = link.call(call, timeout_s_until(ends_s))
+            except CallCancelled:
+                gate.left(was_try=was_try)
+                if not link.is_forked_away:
+                    raise
+            except RegistryError as error:
+                may_repeat = is_unavailable(error) and time.monotonic() < ends_s
+                if not gate.failed(error, was_try=was_try, may_repeat=may_repeat):
+                    raise
+            except BaseException:
+                gate.left(was_try=was_try)
+                raise
+            else:
+                gate.answered()
+                return answer
+            finally:
+                if call.is_curation:
+                    # Who changed something sees it at once, whenever the watch hears of it.
+                    self._cache.clear()
 
     def _stream(
         self, call: Call[Answer], deadline_s: float | None
     ) -> Generator[Answer, None, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
-        channel, stubs = self._open()
-        timeout_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
-        sending = Sending(call.request) if isinstance(call.request, Iterator) else None
-        replies = stubs.method(call)(sending or call.request, timeout=timeout_s)
-        if sending is not None:
-            sending.begin(replies)
-        try:
-            for reply in replies:
-                yield call.meaning(reply)
-        except grpc.RpcError as failure:
-            if sending is not None and sending.failure is not None:
-                raise sending.failure from None
-            raise self._error_of(failure, channel) from failure
-        finally:
-            replies.cancel()
+        return self._open().stream(call, timeout_s_until(self._ends_s(call, deadline_s)))
 
     def _watch(self, watch: Watch) -> Generator[GenreChange, None, None]:
         """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
-        channel, stubs = self._open()
+        link = self._open()
         while True:
-            call = watch.call()
             try:
-                replies = stubs.method(call)(call.request)
-            except ValueError as failure:  # so gRPC says that the channel was closed
-                raise CallCancelled("The client was closed.") from failure
-            limit = _limit_of(watch, replies)
-            try:
-                for reply in replies:
-                    limit.cancel()
-                    yield watch.heard(call.meaning(reply))
-            except grpc.RpcError as failure:
-                error = watch.ended_by(self._error_of(failure, channel))
-                if error is not None:
-                    raise error from failure
-            finally:
-                limit.cancel()
-                replies.cancel()
-            time.sleep(watch.pause_s())
+                yield from link.watch(watch)
+            except CallCancelled:
+                if not link.is_forked_away:
+                    raise
+                link = self._open()
 
-    def _error_of(self, failure: grpc.RpcError, channel: grpc.Channel) -> RegistryError:
-        return error_of_call(
-            failure, target=self.target, is_connected=partial(_is_connected, channel)
-        )
+    def _ask(
+        self,
+        desk: Desk[Key, Value],
+        keys: Sequence[Key],
+        send: Callable[[list[Key], float], Sequence[Value | RegistryError]],
+        call_deadline_s: float,
+        deadline_s: float | None,
+    ) -> list[Value | RegistryError]:
+        """
+        Return an answer for each of *keys*: known, asked by *send*, or asked by another thread.
 
-    def _open(self) -> tuple[grpc.Channel, Stubs]:
-        opened = self._opened
-        if opened is None or opened[0] != os.getpid():
-            with self._opening:
-                opened = self._opened
-                if opened is None or opened[0] != os.getpid():
-                    channel = grpc.insecure_channel(self.target, options=CHANNEL_OPTIONS)
-                    opened = self._opened = (os.getpid(), channel, Stubs(channel))
-                    # Before the interpreter ends: gRPC's threads can't end after it.
-                    weakref.finalize(self, _close_own, os.getpid(), channel)
-        return opened[1], opened[2]
-
-
-class Sending(Iterator[Message]):
-    """
-    Requests that gRPC takes in a thread of its own; *failure* is what making one raised.
-
-    gRPC would print it and tell the caller nothing.
-    """
-
-    def __init__(self, requests: Iterator[Message]) -> None:
-        self.failure: Exception | None = None
-        self._requests = requests
-        self._call: Any = None
-        self._has_begun = threading.Event()
-
-    def begin(self, call: Any) -> None:
-        """Say which call it is that takes the requests."""
-        self._call = call
-        self._has_begun.set()
-
-    def __next__(self) -> Message:
+        Args:
+            send: Takes keys, and how long it may take.
+        """
+        ends_s = ending_s(call_deadline_s if deadline_s is None else deadline_s)
+        self._follow()
+        answers = desk.answers(keys)
         try:
-            return next(self._requests)
-        except StopIteration:
-            raise
-        except Exception as failure:
-            self.failure = failure
-            self._has_begun.wait()
-            # Before the end of the requests, which would pass for that of a whole import.
-            self._call.cancel()
-            raise StopIteration from None
+            step = next(answers)
+            while True:
+                if isinstance(step, Asked):
+                    try:
+                        reply: Any = send(step.keys, max(0.0, ends_s - time.monotonic()))
+                    except BaseException as failure:
+                        step = answers.throw(failure)
+                        continue
+                else:
+                    reply = self._landed(step.flight, ends_s)
+                step = answers.send(reply)
+        except StopIteration as done:
+            told: list[Value | RegistryError] = done.value
+            return told
+
+    def _ask_one(
+        self,
+        desk: Desk[Key, Value],
+        key: Key,
+        send: Callable[[list[Key], float], Sequence[Value | RegistryError]],
+        call_deadline_s: float,
+        deadline_s: float | None,
+    ) -> Value:
+        """As `_ask`, for one *key*."""
+        [answer] = self._ask(desk, [key], send, call_deadline_s, deadline_s)
+        return raised(answer)
+
+    def _landed(self, flight: "Future[Any]", ends_s: float) -> Any:
+        """Wait for what another thread asks."""
+        try:
+            return flight.result(max(0.0, ends_s - time.monotonic()))
+        except TimeoutError:
+            raise not_landed(self.target, is_connected=self._open().is_connected()) from None
+
+    def _follow(self) -> None:
+        """Have the cache kept true, from the second time on that something is asked."""
+        if self._follower is None or self._link is None:
+            if not self._has_asked:
+                self._has_asked = True
+                return
+            link = self._open()
+            with self._opening:
+                if self._link is link and self._follower is None:
+                    self._follower = Follower(link, self._cache)
+
+    def _ends_s(self, call: Call[Any], deadline_s: float | None) -> float:
+        return ending_s(call.deadline_s(self._deadlines) if deadline_s is None else deadline_s)
+
+    def _open(self) -> Link:
+        link = self._link
+        while link is None:
+            # Who comes while another thread forks waits here until that is over.
+            with _forking.calling(), self._opening:
+                if self._link is None and not _forking.is_under_way():
+                    self._link = Link(self.target)
+                    _forking.add(self)
+                    # Before the interpreter ends: gRPC's threads can't end after it.
+                    weakref.finalize(self, self._link.close)
+                link = self._link
+        return link
+
+    def _close_before_fork(self) -> None:
+        """As of `_forking.Open`: what is under way on the link is made again on another."""
+        with self._opening:
+            link, self._link = self._link, None
+            self._follower = None
+        if link is not None:
+            link.close_before_fork()
+
+    def _after_fork_in_child(self) -> None:
+        """As of `_forking.Open`."""
+        self._start_anew()
 
 
-def _limit_of(watch: Watch, replies: Any) -> threading.Timer:
-    """Return what ends *replies* when *watch* has waited long enough for the first; running."""
-
-    def give_up() -> None:
-        watch.give_up()
-        replies.cancel()
-
-    left_s = watch.left_s()
-    limit = threading.Timer(left_s or 0, give_up)
-    limit.daemon = True
-    if left_s is not None:
-        limit.start()
-    return limit
-
-
-def _close_own(pid: int, channel: grpc.Channel) -> None:
-    if pid == os.getpid():
-        channel.close()
-
-
-def _is_connected(channel: grpc.Channel) -> bool:
-    """Ask *channel* once whether it is connected; gRPC tells only those who subscribe."""
-    told = threading.Event()
-    states: list[grpc.ChannelConnectivity] = []
-
-    def hear(state: grpc.ChannelConnectivity) -> None:
-        states.append(state)
-        told.set()
-
-    channel.subscribe(hear)
-    told.wait(_STATE_ASKED_S)
-    channel.unsubscribe(hear)
-    return states[:1] == [grpc.ChannelConnectivity.READY]
+def _made(kind: Callable[..., Any], target: str, settings: dict[str, Any]) -> Any:
+    return kind(target, **settings)

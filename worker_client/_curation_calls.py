@@ -9,7 +9,6 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from worker_client._calls import Call, batch_s, read_s, write_s
-from worker_client._config import Deadlines
 from worker_client._convert import (
     change_of,
     genre_of,
@@ -30,6 +29,7 @@ from worker_client._curation_values import (
     Settlement,
     UnmergedGenre,
 )
+from worker_client._deadlines import Deadlines
 from worker_client._values import Genre, Resolution
 
 Answer = TypeVar("Answer")

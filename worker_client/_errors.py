@@ -19,12 +19,18 @@ What can go wrong with a call, as a caller sees it.
 gRPC's own error stays in `__cause__`.
 """
 
+import copy
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
-from grpc_status import rpc_status
+
+if TYPE_CHECKING:  # loaded with the first error: most workers meet none
+    from google.rpc import status_pb2
+
+
+Answer = TypeVar("Answer")
 
 
 class RegistryError(Exception):
@@ -36,6 +42,8 @@ class RegistryError(Exception):
             server gave none.
         metadata: What the reason is about, by name.
         field: Where in the request the fault is ("names[3]"); "" if it is not there.
+        retry_after_s: When the registry says that it makes sense to try again; None if it
+            says nothing.
     """
 
     def __init__(
@@ -45,11 +53,19 @@ class RegistryError(Exception):
         reason: str = "",
         metadata: Mapping[str, str] | None = None,
         field: str = "",
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.metadata = dict(metadata or {})
         self.field = field
+        self.retry_after_s = retry_after_s
+
+    def again(self) -> Self:
+        """Return the same error, for another caller to raise."""
+        error = copy.copy(self)
+        error.__cause__ = self.__cause__
+        return error
 
 
 class InvalidRequest(RegistryError):
@@ -139,11 +155,16 @@ _REASONS: dict[str, type[RegistryError]] = {
 _CODES = {code.value[0]: code for code in StatusCode}
 
 
-def error_of_status(status: status_pb2.Status) -> RegistryError:
+def error_of_status(status: "status_pb2.Status") -> RegistryError:
     """Return the error that a `google.rpc.Status` stands for."""
+    from google.rpc import error_details_pb2
+
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    has_retry = False
     for detail in status.details:
+        has_retry |= detail.Unpack(retry)
         detail.Unpack(info) or detail.Unpack(bad_request)
     code = _CODES.get(status.code, StatusCode.UNKNOWN)
     kind = _REASONS.get(info.reason) or ERROR_FOR.get(code, RegistryDefect)
@@ -153,7 +174,39 @@ def error_of_status(status: status_pb2.Status) -> RegistryError:
         reason=info.reason,
         metadata=info.metadata,
         field=fields[0] if fields else "",
+        retry_after_s=retry.retry_delay.ToTimedelta().total_seconds() if has_retry else None,
     )
+
+
+def raised(answer: Answer | RegistryError) -> Answer:
+    """Return *answer*, or raise it if it is an error."""
+    if isinstance(answer, RegistryError):
+        raise answer
+    return answer
+
+
+def absence(target: str) -> RegistryUnavailable:
+    """Return what says that the registry at *target* was not there in time."""
+    return RegistryUnavailable(
+        f"The registry at {target} could not be reached within the deadline. "
+        "Is genre-registry serve running there?"
+    )
+
+
+def not_landed(target: str, *, is_connected: bool) -> RegistryError:
+    """Return what says that a request, which another caller had sent, took too long."""
+    if not is_connected:
+        return absence(target)
+    return DeadlineExceeded(
+        f"The registry at {target} did not answer another caller of this process, who asked "
+        "the same, within the deadline."
+    )
+
+
+def is_unavailable(error: RegistryError) -> bool:
+    """Whether gRPC said UNAVAILABLE: nothing was wrong with the call."""
+    cause = error.__cause__
+    return isinstance(cause, grpc.RpcError) and cause.code() is StatusCode.UNAVAILABLE
 
 
 def error_of_call(
@@ -166,13 +219,13 @@ def error_of_call(
         is_connected: Asks whether the channel to *target* is up: a deadline that passes
             without a connection is no fault of the server's speed.
     """
+    from google.rpc import status_pb2
+    from grpc_status import rpc_status
+
     code: StatusCode = failure.code()
     details: str = failure.details() or ""
     if code is StatusCode.DEADLINE_EXCEEDED and not is_connected():
-        return RegistryUnavailable(
-            f"The registry at {target} could not be reached within the deadline. "
-            "Is genre-registry serve running there?"
-        )
+        return absence(target)
     try:
         status = rpc_status.from_call(failure)
     except ValueError:  # something between us and the registry changed the one, not the other

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 
 from worker_client import _calls
 from worker_client._curation_values import ChangeType, GenreChange
@@ -18,15 +19,23 @@ class Watch:
 
     Args:
         deadline_s: How long the registry may be away at a time; None for ever.
+        on_away: Called whenever the stream has ended, and a new one is to come.
     """
 
     def __init__(
-        self, start_revision: int, incarnation: str, *, deadline_s: float | None, target: str
+        self,
+        start_revision: int,
+        incarnation: str,
+        *,
+        target: str,
+        deadline_s: float | None = None,
+        on_away: Callable[[], None] = lambda: None,
     ) -> None:
         self._revision = start_revision
         self._incarnation = incarnation
         self._deadline_s = deadline_s
         self._target = target
+        self._on_away = on_away
         self._away_since_s: float | None = time.monotonic()
         self._pause_s = PAUSE_MIN_S
         self._has_given_up = False
@@ -72,6 +81,7 @@ class Watch:
 
     def pause_s(self) -> float:
         """Return how long to wait before the next call; a little longer each time."""
+        self._on_away()
         if self._away_since_s is None:
             self._away_since_s = time.monotonic()
         pause_s = self._pause_s * random.uniform(0.5, 1)

@@ -1,0 +1,133 @@
+"""One asyncio channel to a registry: calls, streams, and watches that connect anew."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from worker_client._calls import Answer, Call, Stubs
+from worker_client._config import CHANNEL_OPTIONS
+from worker_client._curation_values import GenreChange
+from worker_client._errors import CallCancelled, RegistryDefect, RegistryError, error_of_call
+from worker_client._watching import Watch
+
+
+class AsyncLink:
+    """A channel of one event loop, open until it is closed."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.is_closed = False
+        self.loop = asyncio.get_running_loop()
+        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self._stubs = Stubs(self._channel)
+
+    async def close(self) -> None:
+        """Close the channel, which ends its calls and watches."""
+        await self._channel.close()
+        self.is_closed = True
+
+    async def call(self, call: Call[Answer], timeout_s: float | None) -> Answer:
+        """Make *call* and return what its reply means."""
+        try:
+            reply = await self._begin(call, call.request, timeout=timeout_s)
+        except grpc.RpcError as failure:
+            raise self.error_of(failure) from failure
+        return self._meaning(call, reply)
+
+    async def stream(
+        self, call: Call[Answer], timeout_s: float | None
+    ) -> AsyncGenerator[Answer, None]:
+        """Give what each reply to *call* means; to close this cancels the call."""
+        sending: asyncio.Task[None] | None = None
+        if isinstance(call.request, Iterator):
+            replies = self._begin(call, timeout=timeout_s)
+            sending = asyncio.create_task(_send(call.request, replies))
+        else:
+            replies = self._begin(call, call.request, timeout=timeout_s)
+        try:
+            while (reply := await _next(replies)) is not grpc.aio.EOF:
+                yield self._meaning(call, reply)
+        except (grpc.RpcError, CallCancelled) as failure:
+            if sending is not None and sending.done() and not sending.cancelled():
+                sending.result()
+            if isinstance(failure, CallCancelled):
+                raise
+            raise self.error_of(failure) from failure
+        finally:
+            replies.cancel()
+            if sending is not None:
+                sending.cancel()
+                await asyncio.wait([sending])
+
+    async def watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
+        """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
+        while True:
+            call = watch.call()
+            replies = self._begin(call, call.request)
+            try:
+                async with asyncio.timeout(watch.left_s()):
+                    reply = await _next(replies)
+                while reply is not grpc.aio.EOF:
+                    yield watch.heard(self._meaning(call, reply))
+                    reply = await _next(replies)
+            except TimeoutError:
+                raise watch.absence() from None
+            except grpc.RpcError as failure:
+                error = watch.ended_by(self.error_of(failure))
+                if error is not None:
+                    raise error from failure
+            finally:
+                replies.cancel()
+            await asyncio.sleep(watch.pause_s())
+
+    def _begin(self, call: Call[Answer], *request: Any, **options: Any) -> Any:
+        """Send *request*; return what the reply can be awaited of, or replies be read from."""
+        try:
+            return self._stubs.method(call)(*request, **options)
+        except grpc.aio.UsageError as failure:  # so gRPC says that the channel was closed
+            raise CallCancelled("The client was closed.") from failure
+
+    def _meaning(self, call: Call[Answer], reply: Any) -> Answer:
+        if reply is None:  # so grpc.aio says that the bytes are no message
+            raise RegistryDefect(f"What answered at {self.target} is no registry.")
+        return call.meaning(reply)
+
+    def error_of(self, failure: grpc.RpcError) -> RegistryError:
+        """Return the error that *failure* stands for."""
+        return error_of_call(failure, target=self.target, is_connected=self.is_connected)
+
+    def is_connected(self) -> bool:
+        """Whether the channel is connected just now."""
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY
+
+
+async def _next(replies: Any) -> Any:
+    """
+    Return the next of *replies*, or `grpc.aio.EOF`.
+
+    Raises:
+        CallCancelled: the channel was closed. gRPC says so as if this task were cancelled.
+    """
+    try:
+        return await replies.read()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise CallCancelled("The client was closed.") from None
+
+
+async def _send(requests: Iterator[Message], call: Any) -> None:
+    """Send *requests*; cancel *call* if making one fails, and raise what that raised."""
+    try:
+        for request in requests:
+            await call.write(request)
+        await call.done_writing()
+    except (grpc.RpcError, asyncio.InvalidStateError):
+        pass  # the call is over; who reads the replies is told why
+    except Exception:
+        call.cancel()
+        raise

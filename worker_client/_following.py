@@ -1,0 +1,74 @@
+"""Keeping a cache true: a watch of the process's own, in the background."""
+
+import logging
+import threading
+from contextlib import closing
+
+from worker_client import _calls
+from worker_client._cache import Cache
+from worker_client._errors import (
+    CallCancelled,
+    DeadlineExceeded,
+    HistoryTrimmed,
+    RegistryError,
+    RegistryUnavailable,
+)
+from worker_client._link import Link
+from worker_client._values import GenrePage
+from worker_client._watching import Watch
+
+STATE_ASKED_S = 60.0
+"""How long to wait for the registry to say where it stands; then it is asked anew."""
+AWAY_S = 1.0
+"""How long to wait before another try, if the registry went away meanwhile."""
+REFUSED_S = 30.0
+"""How long to wait before another try, if the registry refuses to be watched."""
+
+log = logging.getLogger("worker_client")
+
+
+class Follower:
+    """
+    Has *cache* follow what the registry at the other end of *link* does.
+
+    Ends with the link. Holds no client, so that one which nobody uses any more can go.
+    """
+
+    def __init__(self, link: Link, cache: Cache) -> None:
+        self._link = link
+        self._cache = cache
+        self._thread = threading.Thread(
+            target=self._follow, name=f"genre-registry watch of {link.target}", daemon=True
+        )
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until it has ended, as it does when its link is closed."""
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._link.is_closed:
+            try:
+                self._watch()
+            except HistoryTrimmed:
+                self._cache.age()  # the next round begins with an empty cache
+            except (CallCancelled, RegistryUnavailable, DeadlineExceeded):
+                self._link.wait_closed(AWAY_S)
+            except RegistryError as error:
+                log.warning("Not watched, so that what is known is asked again: %s", error)
+                self._link.wait_closed(REFUSED_S)
+        self._cache.age()
+
+    def _watch(self) -> None:
+        page = self._link.call(_calls.standing(), STATE_ASKED_S)
+        watch = watch_from(page, self._cache, self._link.target)
+        with closing(self._link.watch(watch)) as changes:
+            for change in changes:
+                self._cache.hear(change)
+
+
+def watch_from(page: GenrePage, cache: Cache, target: str) -> Watch:
+    """Return a watch from where the registry stands, on an emptied *cache*."""
+    # What was answered before may have changed since, and this watch would not say so.
+    cache.clear()
+    return Watch(page.revision, page.incarnation, target=target, on_away=cache.age)
