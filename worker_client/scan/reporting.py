@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
 from worker_client._tables import aligned, plain, quoted
@@ -15,25 +16,32 @@ ROWS_MAX = 40
 
 def track_line(outcome: Outcome) -> str:
     """Return the JSON of one track."""
+    # Put together by hand: of all that a scan does itself, encoding a dict would take most.
     track, resolved = outcome.track, outcome.resolved
-    line: dict[str, Any] = {
-        "path": track.path,
-        "container": track.tags.container.name,
-        "raw_values": track.tags.values,
-        "genres": [],
-    }
+    genres = more = ""
     if outcome.error is not None:
-        line["error"] = outcome.error
+        more = f', "error": {_json(outcome.error)}'
     elif resolved is not None:
-        line["genres"] = [
-            {"id": each.genre.id, "name": each.genre.name, "created": each.created}
-            for each in resolved.genres
-        ]
+        genres = ", ".join(
+            [
+                f'{{"id": {each.genre.id}, "name": {encode_basestring(each.genre.name)}, '
+                f'"created": {"true" if each.created else "false"}}}'
+                for each in resolved.genres
+            ]
+        )
         if resolved.dropped:
-            line["dropped"] = [{"text": p.text, "reason": p.reason} for p in resolved.dropped]
+            dropped = [{"text": part.text, "reason": part.reason} for part in resolved.dropped]
+            more += f', "dropped": {_json(dropped)}'
         if resolved.review:
-            line["review"] = [{"text": p.text, "rule": p.rule} for p in resolved.review]
-    return _json(line)
+            review = [{"text": part.text, "rule": part.rule} for part in resolved.review]
+            more += f', "review": {_json(review)}'
+    values = ", ".join(map(encode_basestring, track.tags.values))
+    line = (
+        f'{{"path": {encode_basestring(track.path)}, '
+        f'"container": "{track.tags.container.name}", '
+        f'"raw_values": [{values}], "genres": [{genres}]{more}}}'
+    )
+    return line if _is_whole(line) else json.dumps(json.loads(line))
 
 
 def lint_document(lint: Lint, summary: Summary) -> str:
@@ -202,14 +210,14 @@ def _new(lint: Lint) -> int:
 
 def _json(value: object) -> str:
     """Return the JSON of *value*, legible, or escaped if a path in it is no UTF-8."""
-    text = _LEGIBLE.encode(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if _is_whole(text) else json.dumps(value)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether *text* can be written: no path in it holds bytes that are no UTF-8."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return _ESCAPED.encode(value)
-    return text
-
-
-# Once: `json.dumps` makes one for each call.
-_LEGIBLE = json.JSONEncoder(ensure_ascii=False)
-_ESCAPED = json.JSONEncoder(ensure_ascii=True)
+        return False
+    return True

@@ -83,11 +83,18 @@ def _scan(
     from worker_client.scan.resolving import scan
 
     with Output(request.output) as output:
+
+        def tell(outcome: Outcome) -> None:
+            if lint is None:
+                output.write(track_line(outcome))
+            else:
+                lint.add_outcome(outcome)
+
         with progress(request.folder, shown=request.shows_progress) as advance:
             summary = scan(
                 registry,
                 audio_files(request.folder),
-                lint.add_outcome if lint else lambda outcome: output.write(track_line(outcome)),
+                tell,
                 readers=readers,
                 advance=advance,
                 validate_only=lint is not None,
