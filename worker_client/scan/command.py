@@ -90,7 +90,9 @@ def scan(
     kept = "" if dry_run else "; what was written before is kept"
     try:
         summary, lint = run(options, request, stop)
-    except (OutputRefused, StateRefused) as error:
+    except StateRefused as error:
+        refuse(str(error), EXIT_INCOMPLETE)
+    except OutputRefused as error:
         refuse(f"{error}{kept}", EXIT_INCOMPLETE)
     except BrokenProcessPool:
         refuse(

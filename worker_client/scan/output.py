@@ -10,6 +10,8 @@ from types import TracebackType
 
 import click
 
+STANDARD_OUTPUT = Path("-")
+
 
 class OutputRefused(Exception):
     """The output can't be written; the message names it and says why."""
@@ -17,7 +19,7 @@ class OutputRefused(Exception):
 
 class Output:
     """
-    A file, or standard output if *path* is `-`.
+    A file, or standard output.
 
     Args:
         added_to_bytes: How many bytes of the file stay, for lines to be added; None if it is
@@ -31,7 +33,7 @@ class Output:
         self._path = path
         mode = "w"
         with self._telling_why():
-            if added_to_bytes and path.is_file() and path.stat().st_size >= added_to_bytes:
+            if added_to_bytes and _holds(path, added_to_bytes):
                 # A kill may have left lines that the state knows nothing of, or half of one.
                 os.truncate(path, added_to_bytes)
                 mode = "a"
@@ -48,7 +50,7 @@ class Output:
     ) -> None:
         with self._telling_why():
             self._file.flush()
-            if str(self._path) != "-":
+            if self._path != STANDARD_OUTPUT:
                 self._file.close()
 
     def write(self, line: str) -> None:
@@ -76,10 +78,14 @@ class Output:
             raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> OutputRefused:
-        if str(self._path) == "-":
+        if self._path == STANDARD_OUTPUT:
             # Python would try once more when it ends, and say so in its own words.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stdout.fileno())
             os.close(nowhere)
             return OutputRefused(f"standard output: {error.strerror}")
         return OutputRefused(f"{self._path}: {error.strerror}")
+
+
+def _holds(path: Path, size_bytes: int) -> bool:
+    return path != STANDARD_OUTPUT and path.is_file() and path.stat().st_size >= size_bytes

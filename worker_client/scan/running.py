@@ -11,7 +11,7 @@ import click
 
 from worker_client._exits import calling
 from worker_client.scan.linting import Lint
-from worker_client.scan.output import Output
+from worker_client.scan.output import STANDARD_OUTPUT, Output
 from worker_client.scan.progress import progress
 from worker_client.scan.readers import Readers
 from worker_client.scan.reporting import lint_document, lint_tables, track_line
@@ -40,7 +40,7 @@ class Request:
     @property
     def shows_progress(self) -> bool:
         """Whether somebody looks on, and not at the lines themselves."""
-        lines_are_seen = str(self.output) == "-" and not self.dry_run and sys.stdout.isatty()
+        lines_are_seen = self.output == STANDARD_OUTPUT and not self.dry_run and sys.stdout.isatty()
         return not self.quiet and sys.stderr.isatty() and not lines_are_seen
 
 

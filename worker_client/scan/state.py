@@ -122,18 +122,18 @@ class ScanState:
             if self._execute("SELECT mtime_ns, size_bytes FROM file WHERE path = ?", key) == [now]:
                 self.unchanged += 1
                 skip(1)
-            else:
-                self._under_way[path] = now
-                yield path
+                continue
+            self._under_way[path] = now
+            yield path
 
     def add(self, outcome: Outcome) -> None:
         """Remember a file as it was before it was read; forget it if it failed."""
         path = outcome.track.path
         looked_at = self._under_way.pop(path, None)
-        if looked_at is None or outcome.error is not None:
-            self._failed.append((self._key(path),))
-        else:
+        if looked_at is not None and outcome.error is None:
             self._read.append((self._key(path), *looked_at))
+        elif self._execute("SELECT 1 FROM file WHERE path = ?", self._key(path)):
+            self._failed.append((self._key(path),))
 
     @property
     def is_due(self) -> bool:
