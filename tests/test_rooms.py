@@ -114,10 +114,22 @@ def loaded_by(statement: str) -> frozenset[str]:
     return frozenset(json.loads(printed))
 
 
+READER = (
+    "import worker_client.__main__, worker_client.scan.readers as readers; "
+    "readers._end = __import__('multiprocessing').Event(); readers._read(['nowhere'])"
+)
+"""What a process that reads tags does."""
+
+
 @pytest.mark.parametrize(
     ("statement", "needed", "unwanted"),
     [
-        ("import worker_client.scan.reading", "mutagen", "grpc"),
+        (READER, "mutagen", "grpc"),
+        (READER, "mutagen", "click"),
+        (READER, "mutagen", "tqdm"),
+        ("import worker_client.scan.running", "click", "grpc"),
+        ("import worker_client.scan.running", "click", "mutagen"),
+        ("import worker_client.scan.running", "click", "tqdm"),
         ("import worker_client.cli", "click", "grpc"),
         ("import worker_client.cli", "click", "mutagen"),
         ("import worker_client.cli", "click", "yaml"),

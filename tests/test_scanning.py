@@ -21,7 +21,8 @@ from mutagen.oggvorbis import OggVorbis
 from sample_library import SEEDS, make_library
 
 from worker_client import GenreRegistryClient, TagContainer, TagSet
-from worker_client.scan.reading import audio_files, read_track
+from worker_client.scan.reading import read_track
+from worker_client.scan.walking import audio_files
 
 VALUES = ["Hip-Hop", "R&B; Soul", "演歌"]
 

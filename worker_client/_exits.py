@@ -18,6 +18,8 @@ EXIT_UNAVAILABLE = 5
 EXIT_DEFECT = 6
 EXIT_STALE = 7
 EXIT_INPUT_WRONG = 8
+EXIT_STOPPED = 128
+"""And the number of the signal."""
 
 
 @contextmanager

@@ -81,6 +81,7 @@ def main(context: click.Context, /, **options: Any) -> None:
       6  the registry made a mistake
       7  something has changed meanwhile: read it again, and try again
       8  a file to import is not what it should be
+    130  a scan was stopped by Ctrl-C (128 and the number of the signal); what it did is kept
     """
     # What gRPC's core would print is said in words; it reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from worker_client._near import near_pairs
 from worker_client._values import DroppedPart, ResolvedGenre, ResolvedTags, ReviewPart
+from worker_client.scan.tracks import Outcome
 
 
 @dataclass(slots=True, eq=False)
@@ -36,13 +37,28 @@ NearPair = tuple[NamedGenre, NamedGenre]
 
 
 class Lint:
-    """What the tags of a library would become; everything is counted, most frequent first."""
+    """
+    What the tags of a library would become; everything is counted, most frequent first.
+
+    `unread` and `unresolved` are all the files that failed, with the reason.
+    """
 
     def __init__(self) -> None:
+        self.unread: dict[str, str] = {}
+        self.unresolved: dict[str, str] = {}
         self._genres: dict[int | str, NamedGenre] = {}
         self._values: Counter[Values] = Counter()
         self._dropped: Counter[DroppedPart] = Counter()
         self._review: Counter[ReviewPart] = Counter()
+
+    def add_outcome(self, outcome: Outcome) -> None:
+        """Count one track, or keep why it failed."""
+        track = outcome.track
+        if outcome.error is not None:
+            failed = self.unresolved if track.error is None else self.unread
+            failed[track.path] = outcome.error
+        elif outcome.resolved is not None:
+            self.add(track.tags.values, outcome.resolved)
 
     def add(self, values: tuple[str, ...], resolved: ResolvedTags) -> None:
         """Count one track: its raw *values*, and what they resolved to."""

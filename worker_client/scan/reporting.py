@@ -2,43 +2,50 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
 from worker_client._tables import aligned, plain, quoted
 from worker_client.scan.linting import Lint, NamedGenre
-from worker_client.scan.resolving import Outcome, Summary
+from worker_client.scan.summary import Summary
+from worker_client.scan.tracks import Outcome
 
 ROWS_MAX = 40
 """Rows of one table for people."""
-_SHOWN_FAILURES_MAX = 20
 
 
 def track_line(outcome: Outcome) -> str:
     """Return the JSON of one track."""
+    # Put together by hand: of all that a scan does itself, encoding a dict would take most.
     track, resolved = outcome.track, outcome.resolved
-    line: dict[str, Any] = {
-        "path": track.path,
-        "container": track.tags.container.name,
-        "raw_values": track.tags.values,
-        "genres": [],
-    }
+    genres = more = ""
     if outcome.error is not None:
-        line["error"] = outcome.error
+        more = f', "error": {_json(outcome.error)}'
     elif resolved is not None:
-        line["genres"] = [
-            {"id": each.genre.id, "name": each.genre.name, "created": each.created}
-            for each in resolved.genres
-        ]
+        genres = ", ".join(
+            [
+                f'{{"id": {each.genre.id}, "name": {encode_basestring(each.genre.name)}, '
+                f'"created": {"true" if each.created else "false"}}}'
+                for each in resolved.genres
+            ]
+        )
         if resolved.dropped:
-            line["dropped"] = [{"text": p.text, "reason": p.reason} for p in resolved.dropped]
+            dropped = [{"text": part.text, "reason": part.reason} for part in resolved.dropped]
+            more += f', "dropped": {_json(dropped)}'
         if resolved.review:
-            line["review"] = [{"text": p.text, "rule": p.rule} for p in resolved.review]
-    return json.dumps(line, ensure_ascii=_is_odd(track.path))
+            review = [{"text": part.text, "rule": part.rule} for part in resolved.review]
+            more += f', "review": {_json(review)}'
+    values = ", ".join(map(encode_basestring, track.tags.values))
+    line = (
+        f'{{"path": {encode_basestring(track.path)}, '
+        f'"container": "{track.tags.container.name}", '
+        f'"raw_values": [{values}], "genres": [{genres}]{more}}}'
+    )
+    return line if _is_whole(line) else json.dumps(json.loads(line))
 
 
 def lint_document(lint: Lint, summary: Summary) -> str:
     """Return the whole report of a dry run as one JSON document, on one line."""
-    failed = {**summary.unread, **summary.unresolved}
     document = {
         "tracks": summary.tracks,
         "tagged": summary.tagged,
@@ -61,10 +68,10 @@ def lint_document(lint: Lint, summary: Summary) -> str:
         "near_duplicates": [
             {"genres": [_counted(genre) for genre in pair]} for pair in lint.near_duplicates
         ],
-        "unread": summary.unread,
-        "unresolved": summary.unresolved,
+        "unread": lint.unread,
+        "unresolved": lint.unresolved,
     }
-    return json.dumps(document, ensure_ascii=any(map(_is_odd, failed)))
+    return _json(document)
 
 
 def _named(genre: NamedGenre) -> dict[str, Any]:
@@ -136,37 +143,81 @@ def _spelled(genre: NamedGenre) -> Iterator[str]:
 
 
 def summary_lines(summary: Summary, lint: Lint | None) -> Iterator[str]:
-    """Give what the scan came to, with what failed; *lint* is there if it was a dry run."""
+    """Give what the scan came to, but for what failed; *lint* is there if it was a dry run."""
     if lint is None:
         genres = f"{len(summary.genres)} genres, {summary.created} of them created by this scan"
     else:
-        named = lint.genres
-        new = sum(not genre.id for genre in named)
-        genres = f"{len(named)} genres, {new} of them new; nothing was written"
+        genres = f"{len(lint.genres)} genres, {_new(lint)} of them new; nothing was written"
     yield (
         f"{summary.tracks} tracks, {summary.tagged} with genre tags, "
         f"{summary.raw_values} raw values -> {genres}"
     )
+    if summary.unchanged:
+        yield f"{summary.unchanged} files are unchanged and were not read again"
+    if summary.gone:
+        yield f"{summary.gone} files are gone"
     for reason, count in summary.dropped.most_common():
         yield f"{count} parts dropped: {reason}"
     if compounds := len(summary.review):
         want = "compound wants" if compounds == 1 else "compounds want"
         yield f"{compounds} {want} review"
+
+
+def failure_lines(summary: Summary, lint: Lint | None) -> Iterator[str]:
+    """Give the files that failed, with the reason, and whether the scan was stopped."""
     for failures, what in ((summary.unread, "read"), (summary.unresolved, "resolved")):
-        yield from _failure_lines(failures, what, in_lines=lint is None)
+        if failures.count:
+            yield f"{failures.count} files could not be {what}:"
+        for path, reason in failures.listed:
+            yield f"  {path.encode('utf-8', 'backslashreplace').decode('utf-8')}: {reason}"
+        if more := failures.count - len(failures.listed):
+            where = "their lines hold an error" if lint is None else "--json shows all"
+            yield f"  and {more} more; {where}"
+    if summary.stopped_by:
+        kept = "what was done is kept" if lint is None else "the report is of what was read"
+        yield f"stopped early by {summary.stopped_by}; {kept}"
 
 
-def _failure_lines(failures: dict[str, str], what: str, *, in_lines: bool) -> Iterator[str]:
-    if not failures:
-        return
-    yield f"{len(failures)} files could not be {what}:"
-    for path, reason in list(failures.items())[:_SHOWN_FAILURES_MAX]:
-        yield f"  {path.encode('utf-8', 'backslashreplace').decode('utf-8')}: {reason}"
-    if len(failures) > _SHOWN_FAILURES_MAX:
-        where = "their lines hold an error" if in_lines else "--json shows all"
-        yield f"  and {len(failures) - _SHOWN_FAILURES_MAX} more; {where}"
+def summary_object(summary: Summary, lint: Lint | None) -> str:
+    """Return what both of these say as one JSON object, on one line."""
+    return _json(
+        {
+            "tracks": summary.tracks,
+            "tagged": summary.tagged,
+            "raw_values": summary.raw_values,
+            "genres": len(summary.genres if lint is None else lint.genres),
+            "created": summary.created if lint is None else 0,
+            "unchanged": summary.unchanged,
+            "gone": summary.gone,
+            "dropped": dict(summary.dropped.most_common()),
+            "review": len(summary.review),
+            "unread": summary.unread.count,
+            "unresolved": summary.unresolved.count,
+            "failed": [
+                {"path": path, "error": reason}
+                for failures in (summary.unread, summary.unresolved)
+                for path, reason in failures.listed
+            ],
+            "stopped_by": summary.stopped_by or None,
+            "other_registry": summary.other_registry,
+        }
+    )
 
 
-def _is_odd(path: str) -> bool:
-    """Whether *path* holds bytes that are no UTF-8 and must be escaped to be written."""
-    return not path.isascii() and any("\ud800" <= c <= "\udfff" for c in path)
+def _new(lint: Lint) -> int:
+    return sum(not genre.id for genre in lint.genres)
+
+
+def _json(value: object) -> str:
+    """Return the JSON of *value*, legible, or escaped if a path in it is no UTF-8."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if _is_whole(text) else json.dumps(value)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether *text* can be written: no path in it holds bytes that are no UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,87 +1,27 @@
 """A scan from end to end: read, resolve, tell what became of each track, sum up."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing import get_context
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from worker_client import GenreRegistryClient, RegistryError, ResolvedTags
-from worker_client.scan.reading import Track, live_with_the_parent, read_tracks
+from worker_client.scan.readers import Readers
+from worker_client.scan.stopping import Stopped
+from worker_client.scan.summary import Summary
+from worker_client.scan.tracks import Outcome, Track
 
-BATCH_TRACKS = 32
-"""Tracks in one request: more would save little, and lose more when one fails."""
 BATCH_CHARACTERS_MAX = 500_000
 """Characters in one request, which gRPC limits to 4 MiB."""
-
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """
-    What became of one track.
-
-    `resolved` is None if it has no tags or an `error`, which is of reading if the track's
-    own, else of resolving.
-    """
-
-    track: Track
-    resolved: ResolvedTags | None = None
-    error: str | None = None
-
-
-@dataclass(slots=True)
-class Summary:
-    """
-    What a scan came to.
-
-    `genres` are counted by id, those of a dry run that have none by their key. `review`
-    counts compounds that want review, by their text. `unread` and `unresolved` are paths
-    with the reason.
-    """
-
-    tracks: int = 0
-    tagged: int = 0
-    raw_values: int = 0
-    created: int = 0
-    genres: Counter[int | str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    review: Counter[str] = field(default_factory=Counter)
-    unread: dict[str, str] = field(default_factory=dict)
-    unresolved: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every file was read and resolved."""
-        return not self.unread and not self.unresolved
-
-    def add(self, outcome: Outcome) -> None:
-        """Count one track."""
-        track, resolved = outcome.track, outcome.resolved
-        self.tracks += 1
-        self.tagged += bool(track.tags.values)
-        self.raw_values += len(track.tags.values)
-        if outcome.error is not None:
-            failed = self.unresolved if track.error is None else self.unread
-            failed[track.path] = outcome.error
-        elif resolved is not None:
-            self.genres.update(each.genre.id or each.key for each in resolved.genres)
-            self.created += sum(each.created for each in resolved.genres)
-            self.dropped.update(part.reason for part in resolved.dropped)
-            self.review.update(part.text for part in resolved.review)
 
 
 def scan(
     registry: GenreRegistryClient,
-    paths: Sequence[str],
+    paths: Iterable[str],
     tell: Callable[[Outcome], object],
     *,
-    jobs: int,
+    readers: Readers,
     advance: Callable[[int], object],
     validate_only: bool = False,
+    awaiting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Summary:
     """
     Read and resolve the audio files *paths*, and tell what became of each, in order.
@@ -89,43 +29,28 @@ def scan(
     A batch that fails is told with the error, and the scan goes on.
 
     Args:
-        jobs: Processes that read tags, at least 1.
         advance: Told how many tracks each batch was.
         validate_only: Resolve as if, and write nothing.
+        awaiting: Entered around reading and around resolving; if it raises Stopped, the
+            scan ends there, and what was not told is as if it was not read.
     """
     summary = Summary()
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, live_with_the_parent) as pool:
-        try:
-            for tracks in _read_ahead(pool, paths, ahead=2 * jobs):
-                for batch in _batches(tracks):
-                    for outcome in _resolve(registry, batch, validate_only=validate_only):
-                        summary.add(outcome)
-                        tell(outcome)
-                advance(len(tracks))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return summary
-
-
-def _read_ahead(
-    pool: ProcessPoolExecutor, paths: Sequence[str], *, ahead: int
-) -> Iterator[list[Track]]:
-    """Give the tracks of *paths* in order, a batch at a time, with *ahead* batches under way."""
-    batches = iter(_chunks(paths, BATCH_TRACKS))
-    under_way: deque[Future[list[Track]]] = deque()
-    for batch in islice(batches, ahead):
-        under_way.append(pool.submit(read_tracks, batch))
-    while under_way:
-        tracks = under_way.popleft().result()
-        for batch in islice(batches, 1):
-            under_way.append(pool.submit(read_tracks, batch))
-        yield tracks
-
-
-def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+    read = readers.read(paths)
+    try:
+        while True:
+            with awaiting():
+                tracks = next(read, None)
+            if tracks is None:
+                return summary
+            for batch in _batches(tracks):
+                with awaiting():
+                    outcomes = list(_resolve(registry, batch, validate_only=validate_only))
+                for outcome in outcomes:
+                    summary.add(outcome)
+                    tell(outcome)
+            advance(len(tracks))
+    except Stopped:
+        return summary
 
 
 def _batches(tracks: Iterable[Track]) -> Iterator[list[Track]]:
