@@ -82,6 +82,15 @@ class Server:
                 return int(line.split()[1]) / 1024
         raise AssertionError("no VmRSS in /proc")
 
+    def open_files(self) -> int:
+        assert self.process is not None
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def kill(self) -> None:
+        """End it at once, if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.end(signal.SIGKILL)
+
 
 @dataclass
 class Watcher:
@@ -362,7 +371,7 @@ async def latency(database: Path, *, watchers: int, stuck: int) -> Latency:
                 idle_ms = await _hit_ms(stub)
             async with (
                 _caught_up(server.target, watchers - stuck, 2000),
-                _not_reading(server.target, stuck),
+                not_reading(server.target, stuck),
             ):
                 stuck_ms = await _hit_ms(stub)
         return Latency(alone_ms, idle_ms, stuck_ms)
@@ -396,7 +405,7 @@ async def _caught_up(target: str, watchers: int, revision: int) -> AsyncIterator
 
 
 @asynccontextmanager
-async def _not_reading(target: str, watchers: int) -> AsyncIterator[None]:
+async def not_reading(target: str, watchers: int) -> AsyncIterator[None]:
     """Have *watchers* that took one change and then nothing."""
     channels = [
         grpc.aio.insecure_channel(target, options=(*OWN_CONNECTION, *NARROW))
