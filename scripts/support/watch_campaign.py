@@ -440,6 +440,11 @@ def main() -> None:
                 kill=True,
             )
         )
+        # What the same changes and restarts leave of themselves: as many genres known, as many
+        # modules loaded.
+        unwatched = asyncio.run(
+            campaign(folder / "unwatched.db", watchers=0, changes=arguments.changes, kill=True)
+        )
         slowed = asyncio.run(latency(folder / "latency.db", watchers=arguments.watchers, stuck=20))
     finally:
         shutil.rmtree(folder)
@@ -454,6 +459,8 @@ def main() -> None:
         ("MiB at most", f"{report.peak_mib:.0f}"),
         ("MiB after all had gone", f"{report.after_mib:.0f}"),
         ("MiB of a fresh server over the same", f"{report.fresh_mib:.0f}"),
+        ("MiB after the same, unwatched", f"{unwatched.after_mib:.0f}"),
+        ("MiB that watching left", f"{report.after_mib - unwatched.after_mib:.0f}"),
         ("ms for a hit, alone", f"{slowed.alone_ms:.2f}"),
         ("ms for a hit, all idle", f"{slowed.idle_ms:.2f}"),
         ("ms for a hit, 20 of them stuck", f"{slowed.stuck_ms:.2f}"),
