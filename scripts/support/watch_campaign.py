@@ -82,6 +82,15 @@ class Server:
                 return int(line.split()[1]) / 1024
         raise AssertionError("no VmRSS in /proc")
 
+    def open_files(self) -> int:
+        assert self.process is not None
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def kill(self) -> None:
+        """End it at once, if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.end(signal.SIGKILL)
+
 
 @dataclass
 class Watcher:
@@ -362,7 +371,7 @@ async def latency(database: Path, *, watchers: int, stuck: int) -> Latency:
                 idle_ms = await _hit_ms(stub)
             async with (
                 _caught_up(server.target, watchers - stuck, 2000),
-                _not_reading(server.target, stuck),
+                not_reading(server.target, stuck),
             ):
                 stuck_ms = await _hit_ms(stub)
         return Latency(alone_ms, idle_ms, stuck_ms)
@@ -396,7 +405,7 @@ async def _caught_up(target: str, watchers: int, revision: int) -> AsyncIterator
 
 
 @asynccontextmanager
-async def _not_reading(target: str, watchers: int) -> AsyncIterator[None]:
+async def not_reading(target: str, watchers: int) -> AsyncIterator[None]:
     """Have *watchers* that took one change and then nothing."""
     channels = [
         grpc.aio.insecure_channel(target, options=(*OWN_CONNECTION, *NARROW))
@@ -431,6 +440,11 @@ def main() -> None:
                 kill=True,
             )
         )
+        # What the same changes and restarts leave of themselves: as many genres known, as many
+        # modules loaded.
+        unwatched = asyncio.run(
+            campaign(folder / "unwatched.db", watchers=0, changes=arguments.changes, kill=True)
+        )
         slowed = asyncio.run(latency(folder / "latency.db", watchers=arguments.watchers, stuck=20))
     finally:
         shutil.rmtree(folder)
@@ -445,6 +459,8 @@ def main() -> None:
         ("MiB at most", f"{report.peak_mib:.0f}"),
         ("MiB after all had gone", f"{report.after_mib:.0f}"),
         ("MiB of a fresh server over the same", f"{report.fresh_mib:.0f}"),
+        ("MiB after the same, unwatched", f"{unwatched.after_mib:.0f}"),
+        ("MiB that watching left", f"{report.after_mib - unwatched.after_mib:.0f}"),
         ("ms for a hit, alone", f"{slowed.alone_ms:.2f}"),
         ("ms for a hit, all idle", f"{slowed.idle_ms:.2f}"),
         ("ms for a hit, 20 of them stuck", f"{slowed.stuck_ms:.2f}"),
