@@ -9,7 +9,8 @@ from typing import Any
 import grpc
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1 import genre_registry_pb2_grpc as pb_grpc
-from watch_campaign import OWN_CONNECTION, Server, Watcher, not_reading
+from restarted_server import Server
+from watch_campaign import OWN_CONNECTION, Watcher, not_reading
 
 NAMES = 1000
 LONG = 190
