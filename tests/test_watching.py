@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 from grpc_status import rpc_status
 from watch_campaign import NARROW, OWN_CONNECTION, campaign
+from watch_memory import waves
 
 from registry_server.change_feed import WATCHERS_MAX
 from registry_server.transport import calls
@@ -561,3 +562,11 @@ def test_a_hundred_watchers_see_every_change_through_a_restart(tmp_path: Path) -
     assert report.reconnected >= 100, "a restart ends every watch"
     assert report.stopped_s < 5
     assert report.after_mib < report.fresh_mib + 16
+
+
+def test_watchers_that_stop_reading_leave_no_memory_behind(tmp_path: Path) -> None:
+    """What the first waves of them made is used again by each further one."""
+    held_mib = asyncio.run(waves(tmp_path / "registry.db", stuck=25, steady=1, times=6))
+
+    # Were 64 KiB kept of each that was stuck, it would be 6.
+    assert held_mib[-1] < held_mib[1] + 3, held_mib

@@ -30,7 +30,7 @@ _WRITER = {
     "journal_mode": "WAL",
     "synchronous": "FULL",  # NORMAL lost acknowledged writes in simulated power cuts
 }
-_READER = {**_SHARED, "query_only": "ON"}
+_READER = {**_SHARED, "query_only": "ON", "cache_size": -256}
 
 
 def writing_engine(path: Path) -> Engine:

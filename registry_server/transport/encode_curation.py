@@ -2,7 +2,7 @@
 
 from genre_registry.v1 import genre_registry_pb2 as pb
 
-from registry_server.change_feed import Heartbeat, Told
+from registry_server.change_feed import Heartbeat
 from registry_server.outcomes import History, Reviews
 from registry_server.transport.encode import genre_message, timestamp
 from registry_server.vocabulary.change import Change, ChangeKind
@@ -93,19 +93,17 @@ def change_message(change: Change) -> pb.Change:
     )
 
 
-def watched(item: Told | Heartbeat) -> bytes:
-    """Return a change, encoded once for all who watch, or a heartbeat."""
-    if isinstance(item, Heartbeat):
-        message = pb.WatchGenresResponse(revision=item.revision, incarnation=item.incarnation)
-        return message.SerializeToString()
-    if item.encoded is None:
-        change = item.change
-        item.encoded = pb.WatchGenresResponse(
-            revision=change.revision,
-            type=CHANGE_TYPES[change.kind],
-            genre=message_of(change.genre),
-            source_id=change.source_id,
-            spelling=change.spelling,
-            incarnation=item.incarnation,
-        ).SerializeToString()
-    return item.encoded
+def heartbeat(item: Heartbeat) -> bytes:
+    message = pb.WatchGenresResponse(revision=item.revision, incarnation=item.incarnation)
+    return message.SerializeToString()
+
+
+def watched(change: Change, incarnation: str) -> bytes:
+    return pb.WatchGenresResponse(
+        revision=change.revision,
+        type=CHANGE_TYPES[change.kind],
+        genre=message_of(change.genre),
+        source_id=change.source_id,
+        spelling=change.spelling,
+        incarnation=incarnation,
+    ).SerializeToString()

@@ -8,7 +8,7 @@ import grpc
 from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.message import DecodeError, Message
 
-from registry_server.change_feed import ChangeFeed
+from registry_server.change_feed import ChangeFeed, Heartbeat
 from registry_server.hot_cache import Recent
 from registry_server.registry import Registry
 from registry_server.tag_resolver import HOT_TAG_SETS_MAX, TagResolver, TagSet
@@ -127,12 +127,12 @@ class GenreRegistryServicer:
 
     async def WatchGenres(self, data: bytes, _context: Context) -> AsyncGenerator[bytes]:
         request = decode(pb.WatchGenresRequest, data)
-        from registry_server.transport.encode_curation import watched
+        from registry_server.transport.encode_curation import heartbeat, watched
 
-        watch = self._feed.watch(request.start_revision, request.incarnation)
+        watch = self._feed.watch(request.start_revision, request.incarnation, watched)
         async with aclosing(watch) as items:
             async for item in items:
-                yield watched(item)
+                yield heartbeat(item) if isinstance(item, Heartbeat) else item
 
 
 def _names_and_request_id(data: bytes) -> tuple[list[str], str]:

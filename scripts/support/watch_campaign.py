@@ -9,13 +9,10 @@ the writers were answered tells whether it was the truth.
 import argparse
 import asyncio
 import hashlib
-import json
-import os
 import random
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,10 +25,8 @@ from typing import Any
 import grpc
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1 import genre_registry_pb2_grpc as pb_grpc
+from restarted_server import READY_S, Server
 
-BIN = Path(sys.executable).parent
-READY_S = 60
-"""How long a server may take to start, and to end."""
 IN_FLIGHT = 16
 BATCH = 100
 HITS = 500
@@ -39,48 +34,6 @@ HITS = 500
 NARROW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_535))
 """A channel that takes little ahead of its reader, so that who does not read is soon stuck."""
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
-
-
-@dataclass
-class Server:
-    """A server on one file and one port, however often it is started."""
-
-    database: Path
-    process: "subprocess.Popen[str] | None" = None
-    target: str = "127.0.0.1:0"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [
-                *(BIN / "genre-registry", "serve", "--listen", self.target),
-                *("--database", str(self.database)),
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "GENRE_REGISTRY_WATCH_HEARTBEAT_S": "0.5"},
-        )
-        assert self.process.stdout is not None
-        self.target = json.loads(self.process.stdout.readline())["listen"]
-
-    def end(self, with_signal: int) -> float:
-        """End it and return how long that took, in seconds."""
-        assert self.process is not None
-        began_s = time.monotonic()
-        self.process.send_signal(with_signal)
-        _, _ = self.process.communicate(timeout=READY_S)
-        return time.monotonic() - began_s
-
-    def restart(self, with_signal: int) -> float:
-        took_s = self.end(with_signal)
-        self.start()
-        return took_s
-
-    def resident_mib(self) -> float:
-        assert self.process is not None
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-        raise AssertionError("no VmRSS in /proc")
 
 
 @dataclass
@@ -362,7 +315,7 @@ async def latency(database: Path, *, watchers: int, stuck: int) -> Latency:
                 idle_ms = await _hit_ms(stub)
             async with (
                 _caught_up(server.target, watchers - stuck, 2000),
-                _not_reading(server.target, stuck),
+                not_reading(server.target, stuck),
             ):
                 stuck_ms = await _hit_ms(stub)
         return Latency(alone_ms, idle_ms, stuck_ms)
@@ -396,7 +349,7 @@ async def _caught_up(target: str, watchers: int, revision: int) -> AsyncIterator
 
 
 @asynccontextmanager
-async def _not_reading(target: str, watchers: int) -> AsyncIterator[None]:
+async def not_reading(target: str, watchers: int) -> AsyncIterator[None]:
     """Have *watchers* that took one change and then nothing."""
     channels = [
         grpc.aio.insecure_channel(target, options=(*OWN_CONNECTION, *NARROW))
@@ -431,6 +384,11 @@ def main() -> None:
                 kill=True,
             )
         )
+        # What the same changes and restarts leave of themselves: as many genres known, as many
+        # modules loaded.
+        unwatched = asyncio.run(
+            campaign(folder / "unwatched.db", watchers=0, changes=arguments.changes, kill=True)
+        )
         slowed = asyncio.run(latency(folder / "latency.db", watchers=arguments.watchers, stuck=20))
     finally:
         shutil.rmtree(folder)
@@ -445,6 +403,8 @@ def main() -> None:
         ("MiB at most", f"{report.peak_mib:.0f}"),
         ("MiB after all had gone", f"{report.after_mib:.0f}"),
         ("MiB of a fresh server over the same", f"{report.fresh_mib:.0f}"),
+        ("MiB after the same, unwatched", f"{unwatched.after_mib:.0f}"),
+        ("MiB that watching left", f"{report.after_mib - unwatched.after_mib:.0f}"),
         ("ms for a hit, alone", f"{slowed.alone_ms:.2f}"),
         ("ms for a hit, all idle", f"{slowed.idle_ms:.2f}"),
         ("ms for a hit, 20 of them stuck", f"{slowed.stuck_ms:.2f}"),
