@@ -23,8 +23,14 @@ EXIT_STOPPED = 128
 
 
 @contextmanager
-def calling(options: dict[str, Any]) -> "Iterator[GenreRegistryClient]":
-    """Give a client; end the command, in words, if a call fails."""
+def calling(options: dict[str, Any], *, remembers: bool = False) -> "Iterator[GenreRegistryClient]":
+    """
+    Give a client; end the command, in words, if a call fails.
+
+    Args:
+        remembers: Whether it keeps what it resolved, and a watch for that: for commands that
+            ask for the same again and again.
+    """
     from worker_client import RASPBERRY_PI, Deadlines, GenreRegistryClient, RegistryError
 
     given_s = options["deadline_s"]
@@ -34,7 +40,9 @@ def calling(options: dict[str, Any]) -> "Iterator[GenreRegistryClient]":
         else Deadlines(read_s=given_s, write_s=given_s, batch_s=given_s, transfer_s=given_s)
     )
     try:
-        with GenreRegistryClient(options["target"], deadlines=deadlines) as registry:
+        remembering = {} if remembers else {"cache_size": 0}
+        target = options["target"]
+        with GenreRegistryClient(target, deadlines=deadlines, **remembering) as registry:
             yield registry
     except RegistryError as error:
         refuse(str(error), exit_code(error))

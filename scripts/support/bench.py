@@ -26,8 +26,19 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import grpc
+from bench_client import (
+    BARE,
+    OURS,
+    cached,
+    first_call,
+    from_dict,
+    memory_over_bare_mib,
+    scanned,
+    unresolved,
+)
 from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.message import Message
+from sample_library import make_library
 
 from registry_server.packs.reading import shipped_pack
 
@@ -161,13 +172,20 @@ ROWS = (
         ),
         batches("BatchGetOrCreate", pb.BatchGetOrCreateRequest(names=NAMES), 20),
     ),
+    Row("client: known name / dict.get", 0.2, cached, from_dict),
+    Row("client: import, first call / bare", 0.67, first_call(OURS), first_call(BARE)),
 )
+MEMORY_BUDGET_MIB = 8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each (default 7)")
-    rounds: int = parser.parse_args().rounds
+    parser.add_argument(
+        "--files", type=int, default=20_000, help="to scan; 0 for none (default 20000)"
+    )
+    asked = parser.parse_args()
+    rounds: int = asked.rounds
     if not shutil.which("h2load"):
         print(
             "h2load is missing, so known names come from a Python client too, which flatters "
@@ -176,9 +194,9 @@ def main() -> None:
         )
     versions = ", ".join(f"{name} {version(name)}" for name in ("grpcio", "protobuf", "sqlalchemy"))
     print(f"Python {platform.python_version()} on {platform.machine()}, {versions}")
-    print("calls a second, median, beside a bare echo server's; the last row: known tag sets and")
-    print("names, 1000 a call, beside one another; ratio: median (least to most)")
-    print(f"{'':34}{'registry':>9}{'beside':>9}{'ratio':>22}{'budget':>9}")
+    print("what is done in a second, median, beside a bare echo server's, or beside what the row")
+    print("says: known tag sets and names, 1000 a call; ratio: median (least to most)")
+    print(f"{'':36}{'registry':>11}{'beside':>11}{'ratio':>22}{'budget':>9}")
     with tempfile.TemporaryDirectory(prefix="genre-registry-bench-") as folder:
         ours = serving(
             *(BIN / "genre-registry", "serve", "--listen", "127.0.0.1:0"),
@@ -189,6 +207,19 @@ def main() -> None:
             asyncio.run(_call_all(registry, [KNOWN], 1))
             for row in ROWS:
                 _measure(row, registry, echo, rounds)
+            if asked.files:
+                library = Path(folder) / "music"
+                make_library(library, asked.files)
+                scanned(library)(registry, 0)  # so that its genres are known
+                what = f"scan of {asked.files} files / unresolved"
+                _measure(
+                    Row(what, 0.95, scanned(library), unresolved(library)), registry, echo, rounds
+                )
+            over_mib = memory_over_bare_mib(registry, NAMES, rounds)
+            print(
+                f"a client that asked for {len(NAMES)} names holds {over_mib:.1f} MiB more than a "
+                f"bare one (budget {MEMORY_BUDGET_MIB})"
+            )
 
 
 def _measure(row: Row, registry: str, echo: str, rounds: int) -> None:
@@ -203,8 +234,8 @@ def _measure(row: Row, registry: str, echo: str, rounds: int) -> None:
         pairs.append((ours, bare))
     ratios = sorted(ours / bare for ours, bare in pairs)
     print(
-        f"{row.what:34}{statistics.median(ours for ours, _ in pairs):9.0f}"
-        f"{statistics.median(bare for _, bare in pairs):9.0f}"
+        f"{row.what:36}{statistics.median(ours for ours, _ in pairs):11.4g}"
+        f"{statistics.median(bare for _, bare in pairs):11.4g}"
         f"{statistics.median(ratios):9.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}){row.budget:9.2f}",
         flush=True,
     )

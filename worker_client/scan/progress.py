@@ -1,5 +1,7 @@
-"""How far a scan is, for who sits before a terminal."""
+"""How far a scan is, for who sits before a terminal; and what the client has to say meanwhile."""
 
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +10,31 @@ from pathlib import Path
 from worker_client.scan.walking import audio_files
 
 _COUNTED_AT_A_TIME = 500
+
+
+class Said(logging.Handler):
+    """Says on standard error what the client logs: that the registry is away, or back."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = f"genrectl: {record.getMessage()}\n"
+        if bars := sys.modules.get("tqdm"):
+            bars.tqdm.write(said, file=sys.stderr, end="")
+        else:
+            sys.stderr.write(said)
+            sys.stderr.flush()
+
+
+@contextmanager
+def saying(*, shown: bool) -> Iterator[None]:
+    """Say what the client logs until the block ends."""
+    said = Said()
+    log = logging.getLogger("worker_client")
+    if shown:
+        log.addHandler(said)
+    try:
+        yield
+    finally:
+        log.removeHandler(said)
 
 
 @contextmanager

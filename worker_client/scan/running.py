@@ -12,7 +12,7 @@ import click
 from worker_client._exits import calling
 from worker_client.scan.linting import Lint
 from worker_client.scan.output import STANDARD_OUTPUT, Output
-from worker_client.scan.progress import progress
+from worker_client.scan.progress import progress, saying
 from worker_client.scan.readers import Readers
 from worker_client.scan.reporting import lint_document, lint_tables, track_line
 from worker_client.scan.state import ScanState
@@ -59,7 +59,8 @@ def run(options: dict[str, Any], request: Request, stop: Stop) -> tuple[Summary,
         if request.state is not None:
             state = opened.enter_context(ScanState(request.state, request.folder))
         readers = opened.enter_context(Readers(request.jobs))
-        registry = opened.enter_context(calling(options))
+        opened.enter_context(saying(shown=not request.as_json))
+        registry = opened.enter_context(calling(options, remembers=True))
         try:
             if state is None:
                 summary = _scan(registry, request, readers, stop, lint)
