@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Server, StartServer, run, running_server
+from conftest import Server, StartServer, run_installed, running_server
 from mutagen.flac import FLAC
 from sample_library import SEEDS, make_library
 
@@ -24,7 +24,7 @@ from worker_client.scan.walking import audio_files
 
 def scan(server: Server, folder: Path, state: Path, *more: str) -> tuple[int, list[str], str]:
     """Scan *folder* with *state*; return the exit code, the paths told and what was said."""
-    done = run(
+    done = run_installed(
         *("genrectl", "--target", server.target, "scan", str(folder)),
         *("--state", str(state), *more),
     )
@@ -173,7 +173,7 @@ def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path, more: list[str], r
     """A dry run has nothing to remember, and lines must not go over the state."""
     state = tmp_path / "scan.state"
 
-    done = run(
+    done = run_installed(
         *("genrectl", "scan", str(tmp_path), "--state", str(state)),
         *(argument.format(state=state) for argument in more),
     )
@@ -198,7 +198,7 @@ def test_a_registry_out_of_reach_is_said_before_anything_is_read(music: Path, st
     """Nobody knows whether the ids of the state are still those of the registry."""
     tag(music / "a.flac", "Dub")
 
-    done = run(
+    done = run_installed(
         *("genrectl", "--target", "127.0.0.1:1", "--deadline-s", "0.5"),
         *("scan", str(music), "--state", str(state)),
     )
@@ -247,7 +247,7 @@ def test_the_summary_for_scripts_counts_them_too(server: Server, music: Path, st
     scan(server, music, state)
     next(music.rglob("*.mp3")).unlink()
 
-    done = run(
+    done = run_installed(
         *("genrectl", "--target", server.target, "--json"),
         *("scan", str(music), "--state", str(state)),
     )

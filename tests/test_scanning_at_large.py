@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ENDING_S, Server, run, running_server
+from conftest import BIN, ENDING_S, Server, run_installed, running_server
 from sample_library import SEEDS, make_library
 
 from worker_client.scan.walking import audio_files
@@ -99,7 +99,9 @@ def test_a_stopped_scan_keeps_what_is_done(
     assert told[0].startswith(f"{len(done)} tracks, ")
     assert told[1:] == [f"stopped early by {stop.name}; what was done is kept"]
 
-    rest = run("genrectl", "--target", server.target, "scan", str(music), "--state", state)
+    rest = run_installed(
+        "genrectl", "--target", server.target, "scan", str(music), "--state", state
+    )
 
     assert rest.returncode == 0
     done += [json.loads(line)["path"] for line in rest.stdout.splitlines()]
@@ -219,7 +221,7 @@ def test_a_loop_of_file_links_is_an_unreadable_file(server: Server, tmp_path: Pa
     (music / "loop.mp3").symlink_to("loop.mp3")
     (music / "nowhere.mp3").symlink_to("missing.mp3")
 
-    done = run("genrectl", "--target", server.target, "scan", str(music))
+    done = run_installed("genrectl", "--target", server.target, "scan", str(music))
 
     assert done.returncode == 1
     assert [json.loads(line).get("error") for line in done.stdout.splitlines()] == [
@@ -235,11 +237,11 @@ def test_quiet_says_what_went_wrong_and_nothing_else(server: Server, tmp_path: P
     music = tmp_path / "music"
     make_library(music, 5)
     scan = ("genrectl", "--target", server.target, "scan", str(music), "-q")
-    assert run(*scan).stderr == ""
+    assert run_installed(*scan).stderr == ""
 
     (music / "empty.mp3").write_bytes(b"")
 
-    assert run(*scan).stderr.splitlines()[0] == "1 files could not be read:"
+    assert run_installed(*scan).stderr.splitlines()[0] == "1 files could not be read:"
 
 
 def test_the_summary_for_scripts_is_one_object(server: Server, tmp_path: Path) -> None:
@@ -249,7 +251,7 @@ def test_the_summary_for_scripts_is_one_object(server: Server, tmp_path: Path) -
     odd = os.fsencode(music) + b"/caf\xe9.mp3"
     Path(os.fsdecode(odd)).write_bytes(b"")
 
-    done = run("genrectl", "--target", server.target, "--json", "scan", str(music))
+    done = run_installed("genrectl", "--target", server.target, "--json", "scan", str(music))
 
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from restarted_server import BIN, Server
 from sample_library import make_library
-from watch_campaign import BIN, Server
 
 from registry_server.vocabulary.identity import Spelling
 from worker_client import (
