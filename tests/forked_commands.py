@@ -18,13 +18,14 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import IO
 
-COMMANDS = {"genre-registry": "registry_server.cli", "genrectl": "worker_client.cli"}
+COMMANDS = {"genre-registry": "registry_server.cli", "genrectl": "worker_client.__main__"}
 """Each command's module, whose `main` it runs. Source: pyproject.toml, project.scripts."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
         *COMMANDS.values(),
+        "worker_client.cli",
         # What they load late, in order to start quickly.
         "registry_server.app",
         "registry_server.curation",
