@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import grpc
@@ -20,7 +21,7 @@ from registry_server.packs.musicbrainz import read_genre_all
 from registry_server.packs.reading import knowledge_of, pack_of, shipped_pack
 from registry_server.store.sqlite import open_store
 from registry_server.vocabulary.identity import Spelling
-from worker_client import GenreRegistryClient, InvalidRequest, TagSet
+from worker_client import ChangeType, GenreRegistryClient, InvalidRequest, TagSet
 
 ID = "00000000-0000-4000-8000-{:012}".format
 SHIPPED = {entry.name: dict(entry.external_ids) for entry in shipped_pack("musicbrainz").entries}
@@ -79,9 +80,11 @@ def test_an_import_links_what_is_there_and_what_comes(start_server: StartServer)
         )
         linked, blip = client.get_genre(mine.id), client.get_or_create("Blip").genre
         same_rock = client.get_genre(rock.id)
+        changes = [change.type for change in islice(client.watch_genres(rock.revision), 3)]
 
+    assert changes == [ChangeType.PACKS_CHANGED, ChangeType.LINKED, ChangeType.CREATED]
     assert (imported.genres, imported.changed, imported.skipped) == (3, 1, ())
-    assert imported.revision == 3 == linked.revision
+    assert imported.revision == 4 == linked.revision
     assert (linked.name, linked.external_ids) == ("ZORP-core", {"musicbrainz": ID(1)})
     assert "zorpcore" in linked.aliases
     assert blip.external_ids == {"musicbrainz": ID(2)}
@@ -90,7 +93,7 @@ def test_an_import_links_what_is_there_and_what_comes(start_server: StartServer)
     first.stop()
     with GenreRegistryClient(start_server().target) as client:
         assert list(client.list_genres()) == [linked, rock, blip]
-        assert client.list_page().revision == 4
+        assert client.list_page().revision == 5
         assert client.get_or_create("zorp core").genre == linked
 
 
@@ -294,3 +297,23 @@ async def test_an_import_whose_caller_went_away_is_done_all_the_same(database: P
         assert catalogue.knowledge.digest == newer.digest
         assert before.known.genre.external_ids == (("musicbrainz", ID(1)),)
         assert (await store.packs())["musicbrainz"] == content
+
+
+def test_other_clients_hear_that_they_remember_too_much(shared: Server) -> None:
+    """What a client remembers of a raw value is void once a newer pack splits it elsewhere."""
+    compound = TagSet(("Fnord/Wibble",))
+    with GenreRegistryClient(shared.target) as worker, GenreRegistryClient(shared.target) as other:
+        first = page((ID(201), "fnord wibble"))
+        other.import_pack("musicbrainz", [first])
+        while not worker._cache.is_watched:
+            worker.get_or_create("Rock")
+            worker.lookup_genre("Rock")
+        heard = worker._cache.voided
+        worker.resolve_tags([compound])
+
+        other.import_pack("musicbrainz", [page((ID(202), "fnord"), (ID(203), "wibble"))])
+
+        while worker._cache.voided == heard:
+            worker.lookup_genre("Rock")
+        [after] = worker.resolve_tags([compound])
+    assert [each.spelling for each in after.genres] == ["Fnord", "Wibble"]

@@ -247,7 +247,8 @@ def test_packs_turned_on_link_what_is_there(start_server: StartServer) -> None:
     assert trip_hop.external_ids == IDS["trip hop"]
     assert deep_house.parent_ids == (house.id,)
     linked = [genre.revision for genre in after if genre.revision > len(names)]
-    assert sorted(linked) == list(range(len(names) + 1, revision + 1))
+    # The first change says that other packs are in force.
+    assert sorted(linked) == list(range(len(names) + 2, revision + 1))
     assert len(linked) == 5
 
 

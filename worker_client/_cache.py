@@ -82,11 +82,6 @@ class Shelf(Generic[Key, Value]):
         true, self.true = self.true, {}
         self._aged.update((key, (value, now_s)) for key, value in true.items())
 
-    def confirm(self) -> None:
-        """What is here is true again."""
-        aged, self._aged = self._aged, {}
-        self.true = {**self.true, **{key: value for key, (value, _) in aged.items()}}
-
     def forget(self, genre_id: int) -> None:
         """Forget whatever holds the genre."""
         self.true = {k: v for k, v in self.true.items() if not self._holds(v, genre_id)}
@@ -138,7 +133,11 @@ class Cache:
         """Follow what the watch heard."""
         if change.type is ChangeType.HEARTBEAT:
             if not self.is_watched:
-                self._confirm()
+                # It has caught up. What was answered before that may be another server's,
+                # which other packs and settings were in force at, and of before a change.
+                with self.lock:
+                    self.clear()
+                    self.is_watched = True
         elif change.type is ChangeType.LINKED and change.genre is not None:
             with self.lock:
                 self.voided += 1
@@ -163,12 +162,6 @@ class Cache:
                 self.is_watched = False
                 for shelf in (self.names, self.tags):
                     shelf.age()
-
-    def _confirm(self) -> None:
-        with self.lock:
-            self.is_watched = True
-            for shelf in (self.names, self.tags):
-                shelf.confirm()
 
 
 def _known(resolution: Resolution) -> Resolution:

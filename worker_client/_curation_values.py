@@ -32,6 +32,7 @@ class ChangeType(Enum):
     SPELLING_UNBLOCKED = 11
     SPELLING_DISTINGUISHED = 12
     REVIEW_SETTLED = 13
+    PACKS_CHANGED = 14
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,6 @@ class Follower:
 
 def watch_from(page: GenrePage, cache: Cache, target: str) -> Watch:
     """Return a watch from where the registry stands, on an emptied *cache*."""
-    # What was answered before may have changed since, and this watch would not say so.
+    # What was answered before may be another registry's.
     cache.clear()
     return Watch(page.revision, page.incarnation, target=target, on_away=cache.age)

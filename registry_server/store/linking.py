@@ -17,6 +17,7 @@ from registry_server.store.genres import SURVIVOR, united
 from registry_server.store.genres import genres as read_genres
 from registry_server.store.journal import insert_all
 from registry_server.store.tombstones import removed_external_ids, removed_parents
+from registry_server.vocabulary.change import PACKS, ChangeKind
 from registry_server.vocabulary.genre import Genre, State
 from registry_server.vocabulary.identity import KEY_VERSION, UNICODE_VERSION, Spelling
 from registry_server.vocabulary.knowledge import Knowledge, Reference
@@ -65,9 +66,13 @@ def link(connection: Connection, knowledge: Knowledge) -> list[Genre]:
     done if they were linked by the very same packs and keys before.
     """
     by = f"keys {KEY_VERSION} on Unicode {UNICODE_VERSION}: {knowledge.digest}"
-    if connection.execute(select(schema.registry.c.linked_by)).scalar_one() == by:
+    before = connection.execute(select(schema.registry.c.linked_by)).scalar_one()
+    if before == by:
         return []
     changes = Changes(connection)
+    if before:
+        # Whoever remembers what spellings come to hears that it may be something else.
+        changes.journal.note(ChangeKind.PACKS_CHANGED, None, PACKS)
     holders: dict[str, int] = {}
     meant = _meant(connection, knowledge, holders)
     genres = read_genres(connection, set(meant.values()))

@@ -23,6 +23,7 @@ class ChangeKind(Enum):
     SPELLING_UNBLOCKED = "spelling_unblocked"
     SPELLING_DISTINGUISHED = "spelling_distinguished"
     REVIEW_SETTLED = "review_settled"
+    PACKS_CHANGED = "packs_changed"
 
 
 PACKS = "packs"

@@ -139,6 +139,10 @@ class _ChangeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeType
     """`spelling` was pinned to it, apart from those that share its key."""
     CHANGE_TYPE_REVIEW_SETTLED: _ChangeType.ValueType  # 13
     """A curator decided on the compound `spelling`."""
+    CHANGE_TYPE_PACKS_CHANGED: _ChangeType.ValueType  # 14
+    """Other reference packs are in force, or another version of one: what a raw
+    value or a spelling that no genre has comes to may be something else now.
+    """
 
 class ChangeType(_ChangeType, metaclass=_ChangeTypeEnumTypeWrapper):
     """What a change did."""
@@ -173,6 +177,10 @@ CHANGE_TYPE_SPELLING_DISTINGUISHED: ChangeType.ValueType  # 12
 """`spelling` was pinned to it, apart from those that share its key."""
 CHANGE_TYPE_REVIEW_SETTLED: ChangeType.ValueType  # 13
 """A curator decided on the compound `spelling`."""
+CHANGE_TYPE_PACKS_CHANGED: ChangeType.ValueType  # 14
+"""Other reference packs are in force, or another version of one: what a raw
+value or a spelling that no genre has comes to may be something else now.
+"""
 Global___ChangeType: _TypeAlias = ChangeType  # noqa: Y015
 
 @_typing.final
