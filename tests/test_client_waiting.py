@@ -280,6 +280,14 @@ async def test_tasks_inherit_the_deadline_they_were_started_in(server: Server) -
         assert registry._follower is not None
 
 
+async def test_for_ever_is_a_deadline_too(server: Server) -> None:
+    """Who would rather wait than fail says infinity, and no clock on the way trips over it."""
+    with GenreRegistryClient(server.target) as registry:
+        assert registry.get_or_create("Dub", deadline_s=float("inf")).created
+    async with AsyncGenreRegistryClient(server.target) as registry:
+        assert not (await registry.get_or_create("Dub", deadline_s=float("inf"))).created
+
+
 def test_profiles_grow_with_what_they_wait_for() -> None:
     """A write takes longer than a read, a batch longer than that, a Pi longer than a desktop."""
     for profile in (RASPBERRY_PI, WORKSTATION):

@@ -14,7 +14,7 @@ from worker_client._calls import Answer, Call
 from worker_client._circuit import AsyncGate
 from worker_client._config import TARGET_DEFAULT
 from worker_client._curation_values import GenreChange
-from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, timeout_s_until
+from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, left_s
 from worker_client._errors import (
     CallCancelled,
     RegistryError,
@@ -86,7 +86,7 @@ class AsyncConnection:
         while True:
             was_try = await gate.enter(ends_s)
             try:
-                answer = await self._open().call(call, timeout_s_until(ends_s))
+                answer = await self._open().call(call, left_s(ends_s))
             except CallCancelled:
                 gate.left(was_try=was_try)
                 raise
@@ -107,7 +107,7 @@ class AsyncConnection:
 
     def _stream(self, call: Call[Answer], deadline_s: float | None) -> AsyncGenerator[Answer, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
-        return self._open().stream(call, timeout_s_until(self._ends_s(call, deadline_s)))
+        return self._open().stream(call, left_s(self._ends_s(call, deadline_s)))
 
     def _watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
         """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
@@ -136,7 +136,7 @@ class AsyncConnection:
             while True:
                 if isinstance(step, Asked):
                     try:
-                        reply: Any = await send(step.keys, max(0.0, ends_s - time.monotonic()))
+                        reply: Any = await send(step.keys, left_s(ends_s))
                     except BaseException as failure:
                         step = answers.throw(failure)
                         continue
@@ -161,7 +161,7 @@ class AsyncConnection:
 
     async def _landed(self, flight: "asyncio.Future[Any]", ends_s: float) -> Any:
         """Wait for what another task asks."""
-        await asyncio.wait([flight], timeout=max(0.0, ends_s - time.monotonic()))
+        await asyncio.wait([flight], timeout=left_s(ends_s))
         if not flight.done():
             raise not_landed(self.target, is_connected=self._open().is_connected())
         return flight.result()
@@ -173,7 +173,8 @@ class AsyncConnection:
         self._has_asked = True
 
     def _ends_s(self, call: Call[Any], deadline_s: float | None) -> float:
-        return ending_s(call.deadline_s(self._deadlines) if deadline_s is None else deadline_s)
+        call_deadline_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
+        return ending_s(float("inf") if call_deadline_s is None else call_deadline_s)
 
     def _open(self) -> AsyncLink:
         """

@@ -29,7 +29,7 @@ class AsyncLink:
         await self._channel.close()
         self.is_closed = True
 
-    async def call(self, call: Call[Answer], timeout_s: float | None) -> Answer:
+    async def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
         try:
             reply = await self._begin(call, call.request, timeout=timeout_s)
@@ -37,9 +37,7 @@ class AsyncLink:
             raise self.error_of(failure) from failure
         return self._meaning(call, reply)
 
-    async def stream(
-        self, call: Call[Answer], timeout_s: float | None
-    ) -> AsyncGenerator[Answer, None]:
+    async def stream(self, call: Call[Answer], timeout_s: float) -> AsyncGenerator[Answer, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
         sending: asyncio.Task[None] | None = None
         if isinstance(call.request, Iterator):

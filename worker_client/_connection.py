@@ -14,7 +14,7 @@ from worker_client._calls import Answer, Call
 from worker_client._circuit import Gate
 from worker_client._config import TARGET_DEFAULT
 from worker_client._curation_values import GenreChange
-from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, timeout_s_until
+from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, left_s
 from worker_client._errors import (
     CallCancelled,
     RegistryError,
@@ -92,10 +92,10 @@ class Connection:
         ends_s = self._ends_s(call, deadline_s)
         gate = self._gate
         while True:
-            was_try = gate.enter(ends_s)
             link = self._open()
+            was_try = gate.enter(ends_s)
             try:
-                answer = link.call(call, timeout_s_until(ends_s))
+                answer = link.call(call, left_s(ends_s))
             except CallCancelled:
                 gate.left(was_try=was_try)
                 if not link.is_forked_away:
@@ -119,7 +119,7 @@ class Connection:
         self, call: Call[Answer], deadline_s: float | None
     ) -> Generator[Answer, None, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
-        return self._open().stream(call, timeout_s_until(self._ends_s(call, deadline_s)))
+        return self._open().stream(call, left_s(self._ends_s(call, deadline_s)))
 
     def _watch(self, watch: Watch) -> Generator[GenreChange, None, None]:
         """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
@@ -154,7 +154,7 @@ class Connection:
             while True:
                 if isinstance(step, Asked):
                     try:
-                        reply: Any = send(step.keys, max(0.0, ends_s - time.monotonic()))
+                        reply: Any = send(step.keys, left_s(ends_s))
                     except BaseException as failure:
                         step = answers.throw(failure)
                         continue
@@ -180,7 +180,7 @@ class Connection:
     def _landed(self, flight: "Future[Any]", ends_s: float) -> Any:
         """Wait for what another thread asks."""
         try:
-            return flight.result(max(0.0, ends_s - time.monotonic()))
+            return flight.result(left_s(ends_s))
         except TimeoutError:
             raise not_landed(self.target, is_connected=self._open().is_connected()) from None
 
@@ -196,7 +196,8 @@ class Connection:
                     self._follower = Follower(link, self._cache)
 
     def _ends_s(self, call: Call[Any], deadline_s: float | None) -> float:
-        return ending_s(call.deadline_s(self._deadlines) if deadline_s is None else deadline_s)
+        call_deadline_s = call.deadline_s(self._deadlines) if deadline_s is None else deadline_s
+        return ending_s(float("inf") if call_deadline_s is None else call_deadline_s)
 
     def _open(self) -> Link:
         link = self._link

@@ -64,6 +64,9 @@ WORKSTATION = Deadlines(
 )
 """For a registry on a desktop or server machine with a solid-state disk."""
 
+DEADLINE_S_MAX = 365 * 86_400.0
+"""What "for ever" comes to: no clock that a call waits by takes more."""
+
 _ends_s: ContextVar[float] = ContextVar("ends_s", default=float("inf"))
 
 
@@ -87,9 +90,9 @@ def overall_deadline(deadline_s: float) -> Iterator[None]:
         _ends_s.reset(before)
 
 
-def ending_s(deadline_s: float | None) -> float:
+def ending_s(deadline_s: float) -> float:
     """
-    Return when a call that may take *deadline_s*, None for ever, is over: on the monotonic clock.
+    Return when a call that may take *deadline_s* is over, on the monotonic clock.
 
     Raises:
         DeadlineExceeded: the deadline around it has passed already.
@@ -100,9 +103,9 @@ def ending_s(deadline_s: float | None) -> float:
         from worker_client._errors import DeadlineExceeded
 
         raise DeadlineExceeded("The deadline around this call had passed before it was made.")
-    return ends_s if deadline_s is None else min(now_s + deadline_s, ends_s)
+    return min(now_s + min(deadline_s, DEADLINE_S_MAX), ends_s)
 
 
-def timeout_s_until(ends_s: float) -> float | None:
-    """Return what gRPC takes for the time that is left; None if it never ends."""
-    return None if ends_s == float("inf") else max(0.0, ends_s - time.monotonic())
+def left_s(ends_s: float) -> float:
+    """Return how long a call may still take; 0 if it is over."""
+    return max(0.0, ends_s - time.monotonic())

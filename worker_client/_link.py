@@ -52,7 +52,7 @@ class Link:
         """Wait *wait_s*, or until the link is closed."""
         self._closed.wait(wait_s)
 
-    def call(self, call: Call[Answer], timeout_s: float | None) -> Answer:
+    def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
         with _forking.calling():
             try:
@@ -61,7 +61,7 @@ class Link:
                 raise self.error_of(failure) from failure
         return call.meaning(reply)
 
-    def stream(self, call: Call[Answer], timeout_s: float | None) -> Generator[Answer, None, None]:
+    def stream(self, call: Call[Answer], timeout_s: float) -> Generator[Answer, None, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
         sending = Sending(call.request) if isinstance(call.request, Iterator) else None
         with _forking.calling():
