@@ -8,15 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 from conftest import ENDING_S, Server, running_server
 from genre_registry.v1 import genre_registry_pb2 as pb
 from grpc_status import rpc_status
+from stub_server import answering
 
-from registry_server.transport.servicer import SERVICES
 from registry_server.transport.status import pushback_of, status_of
 from registry_server.vocabulary.refusals import Overloaded
 from worker_client import (
@@ -64,18 +63,8 @@ def refusing() -> Iterator[tuple[Refusing, str]]:
 
 @contextmanager
 def _served(refusing: Refusing) -> Iterator[tuple[Refusing, str]]:
-    methods: dict[str, Any] = {"GetOrCreate": grpc.unary_unary_rpc_method_handler(refusing.answer)}
-    with ThreadPoolExecutor(32) as pool:
-        server = grpc.server(pool)
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICES["GenreRegistry"].full_name, methods),)
-        )
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            yield refusing, f"127.0.0.1:{port}"
-        finally:
-            server.stop(None).wait()
+    with answering("GetOrCreate", refusing.answer, threads=32) as target:
+        yield refusing, target
 
 
 def call_all(target: str, calls: int, deadline_s: float, threads: int) -> list[RegistryError]:

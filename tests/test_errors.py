@@ -7,9 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -17,9 +15,9 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
+from stub_server import answering
 
 import worker_client
-from registry_server.transport.servicer import SERVICES
 from registry_server.transport.status import DOMAIN, STATUS_FOR, status_of, status_of_defect
 from registry_server.vocabulary import curation_refusals, refusals
 from registry_server.vocabulary.refusals import RegistryError
@@ -174,26 +172,6 @@ def test_the_client_raises_what_the_server_refused(
     assert error.field == getattr(refusal, "field", "")
 
 
-Answer = Callable[[bytes, grpc.ServicerContext], bytes]
-
-
-@contextmanager
-def answering(answer: Answer) -> Iterator[str]:
-    """Serve GetGenre by *answer* on a free port until the block ends; give the target."""
-    methods: dict[str, Any] = {"GetGenre": grpc.unary_unary_rpc_method_handler(answer)}
-    with ThreadPoolExecutor(2) as pool:
-        server = grpc.server(pool)
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICES["GenreRegistry"].full_name, methods),)
-        )
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.stop(None).wait()
-
-
 def ask(target: str, deadline_s: float) -> Genre:
     with GenreRegistryClient(target) as registry:
         return registry.get_genre(1, deadline_s=deadline_s)
@@ -220,7 +198,7 @@ def test_a_status_of_no_registry_is_a_defect(ask: Ask, code: StatusCode) -> None
     def answer(_data: bytes, context: grpc.ServicerContext) -> bytes:
         context.abort(code, "of another kind")
 
-    with answering(answer) as target, pytest.raises(RegistryDefect) as raised:
+    with answering("GetGenre", answer) as target, pytest.raises(RegistryDefect) as raised:
         ask(target, 5)
 
     cause = raised.value.__cause__
@@ -233,7 +211,7 @@ def test_a_status_of_no_registry_is_a_defect(ask: Ask, code: StatusCode) -> None
 def test_a_reply_that_is_no_message_is_a_defect(ask: Ask) -> None:
     """A server that speaks gRPC and is no registry trips nobody."""
     with (
-        answering(lambda _data, _context: b"\xff\xff\xff") as target,
+        answering("GetGenre", lambda _data, _context: b"\xff\xff\xff") as target,
         pytest.raises(RegistryDefect),
     ):
         ask(target, 5)
@@ -264,7 +242,7 @@ def test_a_registry_that_never_answers_is_too_slow(ask: Ask) -> None:
         over.wait(30)
         return b""
 
-    with answering(answer) as target:
+    with answering("GetGenre", answer) as target:
         try:
             with pytest.raises(DeadlineExceeded, match=target):
                 ask(target, 0.5)

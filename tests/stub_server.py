@@ -1,0 +1,29 @@
+"""A gRPC server that is no registry, for what a real one does not do."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from registry_server.transport.servicer import SERVICES
+
+Answer = Callable[[bytes, grpc.ServicerContext], bytes]
+
+
+@contextmanager
+def answering(rpc: str, answer: Answer, *, threads: int = 2) -> Iterator[str]:
+    """Serve one RPC of GenreRegistry by *answer* until the block ends; give the target."""
+    methods: dict[str, Any] = {rpc: grpc.unary_unary_rpc_method_handler(answer)}
+    with ThreadPoolExecutor(threads) as pool:
+        server = grpc.server(pool)
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICES["GenreRegistry"].full_name, methods),)
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(None).wait()
