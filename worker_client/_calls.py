@@ -14,13 +14,13 @@ from genre_registry.v1.genre_registry_pb2_grpc import (
 from google.protobuf.message import Message
 
 from worker_client._convert import (
+    all_resolved_tags_of,
     change_of_watch,
     container_of,
     found_of,
     genre_of,
     page_of,
     resolution_of,
-    resolved_tags_of,
     step_of,
     text_of,
     texts_of,
@@ -121,9 +121,7 @@ def resolve_tags(
         request_id=_id_of(request_id),
         validate_only=validate_only,
     )
-    return Call(
-        "ResolveTags", request, batch_s, lambda reply: [resolved_tags_of(r) for r in reply.results]
-    )
+    return Call("ResolveTags", request, batch_s, all_resolved_tags_of)
 
 
 def get_genre(genre_id: int) -> Call[Genre]:

@@ -1,9 +1,10 @@
 """Between the contract's messages and plain values, alike for both clients."""
 
-from collections.abc import Iterable
-from datetime import UTC
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from genre_registry.v1 import genre_registry_pb2 as pb
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from worker_client._curation_values import (
     Change,
@@ -60,8 +61,8 @@ def genre_of(message: pb.Genre, *, redirected_from_id: int = 0) -> Genre:
     return Genre(
         id=message.id,
         name=message.name,
-        create_time=message.create_time.ToDatetime(UTC),
-        update_time=message.update_time.ToDatetime(UTC),
+        create_time=_moment_of(message.create_time),
+        update_time=_moment_of(message.update_time),
         revision=message.revision,
         aliases=tuple(message.aliases),
         parent_ids=tuple(message.parent_ids),
@@ -70,6 +71,12 @@ def genre_of(message: pb.Genre, *, redirected_from_id: int = 0) -> Genre:
         description=message.description,
         redirected_from_id=redirected_from_id,
     )
+
+
+def _moment_of(timestamp: Timestamp) -> datetime:
+    # ToDatetime takes ten times as long, and half of what a genre takes.
+    at = datetime.fromtimestamp(timestamp.seconds, UTC)
+    return at.replace(microsecond=timestamp.nanos // 1000)
 
 
 _STATES: dict[int, GenreState] = {state.value: state for state in GenreState}
@@ -87,13 +94,33 @@ def resolution_of(
     return Resolution(genre_of(message.genre), message.created)
 
 
-def resolved_tags_of(message: pb.ResolveTagsResponse.Result) -> ResolvedTags:
+def all_resolved_tags_of(reply: pb.ResolveTagsResponse) -> list[ResolvedTags]:
+    """Return what each tag set came to; a genre that several name is one value."""
+    genres: dict[tuple[int, int], Genre] = {}
+
+    def once(message: pb.Genre) -> Genre:
+        if not message.id:  # would be created: there may be others
+            return genre_of(message)
+        key = message.id, message.revision
+        genre = genres.get(key)
+        if genre is None:
+            genre = genres[key] = genre_of(message)
+        return genre
+
+    return [_resolved_tags_of(result, once) for result in reply.results]
+
+
+def _resolved_tags_of(
+    message: pb.ResolveTagsResponse.Result, genre: Callable[[pb.Genre], Genre]
+) -> ResolvedTags:
     return ResolvedTags(
         genres=tuple(
-            ResolvedGenre(
-                genre_of(each.genre), each.created, each.spelling, each.rule, each.key, each.pack
-            )
-            for each in message.genres
+            [
+                ResolvedGenre(
+                    genre(each.genre), each.created, each.spelling, each.rule, each.key, each.pack
+                )
+                for each in message.genres
+            ]
         ),
         dropped=tuple(DroppedPart(each.text, each.reason) for each in message.dropped),
         review=tuple(ReviewPart(each.text, each.rule) for each in message.review),

@@ -72,21 +72,26 @@ class Desk(Generic[Key, Value]):
             RegistryError: as the one who sent the request was told.
         """
         answers: dict[int, Value | RegistryError] = {}
+        told: dict[Key, Value | RegistryError] = {}
+        is_first = True
         while len(answers) < len(keys):
-            mine, others, voided = self._missing(keys, answers)
+            mine, others, voided = self._missing(keys, answers, told, each_once=is_first)
+            is_first = False
             if mine:
                 asked = [keys[at] for at in mine]
                 try:
-                    told = dict(zip(mine, (yield Asked(asked)), strict=True))
+                    replies = dict(zip(mine, (yield Asked(asked)), strict=True))
                 except BaseException as failure:
                     # What befell several keys at once may be the fault of another than this.
                     self._land(asked, failure if len(set(asked)) == 1 else None)
                     raise
-                for at, answer in told.items():
+                for at, answer in replies.items():
                     answers[at] = answer
                     if not isinstance(answer, RegistryError):
                         self._cache.keep(self._shelf, keys[at], answer, voided=voided)
                         answer = self._shelf.told(answer)
+                    if answer is not None:
+                        told[keys[at]] = answer
                     self._land([keys[at]], answer)
             for at, flight in others.items():
                 answer = yield Awaited(flight)
@@ -101,9 +106,22 @@ class Desk(Generic[Key, Value]):
         self._flights.clear()
 
     def _missing(
-        self, keys: Sequence[Key], answers: dict[int, Value | RegistryError]
+        self,
+        keys: Sequence[Key],
+        answers: dict[int, Value | RegistryError],
+        told: dict[Key, Value | RegistryError],
+        *,
+        each_once: bool,
     ) -> tuple[list[int], dict[int, Flight], int]:
-        """Take what is known as answers; return what is to be asked, and what others ask."""
+        """
+        Take what is known, or *told* to this caller, as answers; return what is to be asked,
+        and what others ask.
+
+        Args:
+            each_once: Ask once for what *keys* hold several times: most is kept, and answers
+                the rest. What is not is then asked as often as it is there, for the registry
+                counts it.
+        """
         mine: list[int] = []
         claimed: set[Key] = set()
         others: dict[int, Flight] = {}
@@ -111,17 +129,18 @@ class Desk(Generic[Key, Value]):
             for at, key in enumerate(keys):
                 if at in answers:
                     continue
-                known = self._shelf.get(key)
+                known = told.get(key) or self._shelf.get(key)
                 if known is not None:
                     answers[at] = known
-                elif key in self._flights and key not in claimed:
+                elif key in claimed:
+                    if not each_once:
+                        mine.append(at)
+                elif key in self._flights:
                     others[at] = self._flights[key]
                 else:
-                    # As often as it is there: the registry counts, and tells `created` once.
                     mine.append(at)
-                    if key not in claimed:
-                        claimed.add(key)
-                        self._flights[key] = self._new_flight()
+                    claimed.add(key)
+                    self._flights[key] = self._new_flight()
             return mine, others, self._cache.voided
 
     def _land(self, keys: Sequence[Key], told: object) -> None:

@@ -38,7 +38,7 @@ from bench_client import (
 )
 from genre_registry.v1 import genre_registry_pb2 as pb
 from google.protobuf.message import Message
-from sample_library import make_library
+from sample_library import make_albums
 
 from registry_server.packs.reading import shipped_pack
 
@@ -158,6 +158,8 @@ def batches(method: str, request: Message, calls: int) -> Callable[[str, int], f
 
 
 NAMES = [entry.name for entry in shipped_pack("musicbrainz").entries[:1000]]
+VALUES = [entry.name for entry in shipped_pack("musicbrainz").entries[:2000]]
+"""Raw values of the library that is scanned."""
 ROWS = (
     Row("known name, 1 in flight", 0.9, known_names(1, 2_000)),
     Row("known name, 64 in flight", 0.85, known_names(64, 8_000)),
@@ -209,7 +211,7 @@ def main() -> None:
                 _measure(row, registry, echo, rounds)
             if asked.files:
                 library = Path(folder) / "music"
-                make_library(library, asked.files)
+                make_albums(library, asked.files, VALUES)
                 scanned(library)(registry, 0)  # so that its genres are known
                 what = f"scan of {asked.files} files / unresolved"
                 _measure(

@@ -18,6 +18,7 @@ from mutagen.mp4 import MP4
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 
+ALBUM_TRACKS = 12
 SEEDS = Path(__file__).parent.parent / "seeds"
 
 # Groups of spellings; all of a group are one genre by their fold key.
@@ -83,6 +84,27 @@ def make_library(folder: Path, files: int) -> None:
             niche = NICHES[number // 3 % len(NICHES)]
             values.append(dice.choice((niche, niche.title(), niche.upper())))
         if number % 50 != 49:
+            write(path, values)
+
+
+def make_albums(folder: Path, files: int, names: Sequence[str]) -> None:
+    """
+    Fill *folder* with *files* tracks in albums of twelve, each tagged alike by one tagger.
+
+    An album's one or two genres are drawn from *names*, the frequent ones first (Zipf's law);
+    two in three albums are MP3.
+    """
+    dice = random.Random(files)
+    weights = [1 / rank for rank in range(1, len(names) + 1)]
+    writers = (("mp3", _id3v23), ("mp3", _id3v24), ("flac", _vorbis(FLAC)))
+    for first in range(0, files, ALBUM_TRACKS):
+        suffix, write = dice.choice(writers)
+        values = dice.choices(names, weights, k=dice.choice((1, 1, 2)))
+        album = folder / f"Artist {first % 997:03}" / f"Album {first:06}"
+        album.mkdir(parents=True)
+        for number in range(first, min(first + ALBUM_TRACKS, files)):
+            path = album / f"{number:06}.{suffix}"
+            shutil.copyfile(SEEDS / f"silence.{suffix}", path)
             write(path, values)
 
 
