@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +24,9 @@ from worker_client import (
     TagContainer,
     TagSet,
 )
+from worker_client._cache import Cache
 from worker_client._calls import Answer, Call
+from worker_client._sharing import Asked, Awaited, Desk
 
 SEEN_S = 1.0
 """Within which a curator's change is seen by every client whose watch is up."""
@@ -187,6 +189,33 @@ def test_who_changes_something_sees_it_at_once(worker: Noting) -> None:
         dub = worker.get_or_create("Dub").genre
         worker.update_genre(dub.id, name=f"Dub {n}")
         assert worker.get_or_create("Dub").genre.name == f"Dub {n}"
+
+
+def test_nobody_joins_a_request_that_began_before_the_last_change() -> None:
+    """Who has just merged a genre is not answered by what another thread asked before."""
+    cache = Cache(10, 10.0)
+    desk = Desk[str, Resolution](cache, cache.names, Future)
+    before, beside, after = (desk.answers(["Dub"]) for _ in range(3))
+
+    assert isinstance(next(before), Asked)
+    assert isinstance(next(beside), Awaited)
+    cache.clear()
+    assert isinstance(next(after), Asked)
+
+
+def test_an_error_of_a_batch_is_placed_in_it(worker: Noting) -> None:
+    """The index is that of the caller's list, whatever of it was known; a single name has none."""
+    worker.batch_get_or_create(["Rock", "Jazz"])
+
+    answers = worker.batch_get_or_create(["Rock", "Jazz", " ", "x" * 300])
+
+    assert [getattr(answer, "field", "") for answer in answers] == ["", "", "names[2]", "names[3]"]
+    with pytest.raises(InvalidName) as raised:
+        worker.batch_get_or_create(["Rock", "Jazz", "\ud800"])
+    assert raised.value.field == "names[2]"
+    with pytest.raises(InvalidName) as raised:
+        worker.get_or_create(" ")
+    assert raised.value.field == "name"
 
 
 def test_concurrent_calls_for_one_spelling_share_a_request(worker: Noting, server: Server) -> None:

@@ -1,11 +1,14 @@
 """While the registry is away: calls wait within their deadlines, and nobody hammers at it."""
 
 import asyncio
+import os
+import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,8 +25,10 @@ from worker_client import (
     RASPBERRY_PI,
     WORKSTATION,
     AsyncGenreRegistryClient,
+    CallCancelled,
     DeadlineExceeded,
     GenreRegistryClient,
+    RegistryDefect,
     RegistryError,
     RegistryOverloaded,
     RegistryUnavailable,
@@ -258,15 +263,21 @@ def test_a_deadline_around_several_calls_is_inherited() -> None:
 
 
 async def test_tasks_inherit_the_deadline_they_were_started_in(server: Server) -> None:
-    """A task started in the block is bound by it; the client's own watch is not."""
+    """A task started in the block is bound by it, after the block too; others are not."""
     async with AsyncGenreRegistryClient(server.target) as registry:
-        with overall_deadline(0.2):
-            await asyncio.gather(*(registry.get_or_create(f"genre {n}") for n in range(3)))
-            with suppress(RegistryError):
-                for n in range(100_000):
-                    await registry.get_or_create(f"more {n}")
+        await registry.get_or_create("before")
+
+        async def go_on() -> None:
+            for n in range(1_000_000):
+                await registry.get_or_create(f"more {n}")
+
+        began_s = time.monotonic()
+        with overall_deadline(0.5):
+            going_on = asyncio.create_task(go_on())
+        with pytest.raises(DeadlineExceeded):
+            await going_on
+        assert time.monotonic() - began_s < 0.5 + 1
         assert (await registry.get_or_create("afterwards")).created
-        assert registry._follower is not None
 
 
 async def test_for_ever_is_a_deadline_too(server: Server) -> None:
@@ -283,3 +294,55 @@ def test_profiles_grow_with_what_they_wait_for() -> None:
         assert profile.read_s < profile.write_s < profile.batch_s < profile.transfer_s
     for name in ("read_s", "write_s", "batch_s", "transfer_s"):
         assert getattr(WORKSTATION, name) < getattr(RASPBERRY_PI, name)
+
+
+def test_reads_are_answered_while_writes_are_refused(refusing: tuple[Refusing, str]) -> None:
+    """What is said to the calls of one RPC is told to no other's."""
+    server, target = refusing
+    with GenreRegistryClient(target, cache_size=0) as registry:
+        with pytest.raises(RegistryUnavailable):
+            registry.get_or_create("Dub", deadline_s=20)
+        attempts = server.attempts
+        for _ in range(5):
+            with pytest.raises(RegistryDefect, match="UNIMPLEMENTED"):
+                registry.get_genre(1)
+            with pytest.raises(RegistryUnavailable):
+                registry.get_or_create("Dub", deadline_s=20)
+        assert server.attempts - attempts <= 10
+
+
+def test_a_call_on_a_closed_channel_is_cancelled(registry: GenreRegistryClient) -> None:
+    """Also the first call of its service, at which gRPC would crash if it were made up then."""
+    registry.get_or_create("Dub")
+    assert registry._link is not None
+    registry._link._channel.close()
+
+    with pytest.raises(CallCancelled):
+        registry.update_genre(1, name="Dub Reggae")
+
+
+async def test_closing_during_a_call_is_told_as_such(server: Server) -> None:
+    """Whoever waited is told by an error of the client's, and is not cancelled itself."""
+    registry = AsyncGenreRegistryClient(server.target, cache_size=0)
+    await registry.get_or_create("Dub")
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        asking = asyncio.create_task(registry.get_or_create("Ska"))
+        await asyncio.sleep(0)
+        await registry.close()
+        with pytest.raises(CallCancelled):
+            await asking
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+def test_a_client_that_is_reopened_leaves_nothing(server: Server) -> None:
+    """Closed and used again a hundred times, it holds what it held."""
+    registry = GenreRegistryClient(server.target, cache_size=0)
+    registry.get_or_create("Dub")
+    held = len(weakref.finalize._registry)  # type: ignore[attr-defined]
+    for _ in range(100):
+        registry.close()
+        registry.get_or_create("Dub")
+    assert len(weakref.finalize._registry) == held  # type: ignore[attr-defined]
+    registry.close()

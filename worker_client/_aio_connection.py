@@ -18,6 +18,7 @@ from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, left_s
 from worker_client._errors import (
     CallCancelled,
     RegistryError,
+    alone,
     is_unavailable,
     not_landed,
     raised,
@@ -83,22 +84,23 @@ class AsyncConnection:
         ends_s = self._ends_s(call, deadline_s)
         self._open()
         gate = self._gate
+        circuit, turn = gate.turn(call.rpc, ends_s)
         while True:
-            was_try = await gate.enter(ends_s)
+            await gate.enter(circuit, turn)
             try:
                 answer = await self._open().call(call, left_s(ends_s))
             except CallCancelled:
-                gate.left(was_try=was_try)
+                gate.left(circuit, turn)
                 raise
             except RegistryError as error:
                 may_repeat = is_unavailable(error) and time.monotonic() < ends_s
-                if not gate.failed(error, was_try=was_try, may_repeat=may_repeat):
+                if not gate.failed(circuit, error, turn, may_repeat=may_repeat):
                     raise
             except BaseException:
-                gate.left(was_try=was_try)
+                gate.left(circuit, turn)
                 raise
             else:
-                gate.answered()
+                gate.answered(circuit)
                 return answer
             finally:
                 if call.is_curation:
@@ -157,7 +159,7 @@ class AsyncConnection:
     ) -> Value:
         """As `_ask`, for one *key*."""
         [answer] = await self._ask(desk, [key], send, call_deadline_s, deadline_s)
-        return raised(answer)
+        return raised(alone(answer))
 
     async def _landed(self, flight: "asyncio.Future[Any]", ends_s: float) -> Any:
         """Wait for what another task asks."""

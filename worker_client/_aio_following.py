@@ -15,7 +15,7 @@ from worker_client._errors import (
     RegistryError,
     RegistryUnavailable,
 )
-from worker_client._following import AWAY_S, REFUSED_S, STATE_ASKED_S, watch_from
+from worker_client._following import AWAY_S, AWAY_S_MAX, STATE_ASKED_S, watch_from
 
 log = logging.getLogger("worker_client")
 
@@ -38,19 +38,22 @@ class AsyncFollower:
             await self._task
 
     async def _follow(self) -> None:
-        try:
-            while not self._link.is_closed:
-                try:
-                    await self._watch()
-                except HistoryTrimmed:
-                    self._cache.age()  # the next round begins with an empty cache
-                except (CallCancelled, RegistryUnavailable, DeadlineExceeded):
-                    await asyncio.sleep(AWAY_S)
-                except RegistryError as error:
-                    log.warning("Not watched, so that what is known is asked again: %s", error)
-                    await asyncio.sleep(REFUSED_S)
-        finally:
-            self._cache.age()
+        pause_s = AWAY_S
+        while not self._link.is_closed:
+            try:
+                await self._watch()
+            except HistoryTrimmed:
+                continue  # the next round begins with an empty cache
+            except (CallCancelled, RegistryUnavailable, DeadlineExceeded):
+                pass
+            except RegistryError as error:
+                log.warning("Not watched, so that what is known is asked again: %s", error)
+            finally:
+                if self._cache.is_watched:
+                    pause_s = AWAY_S
+                self._cache.age()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, AWAY_S_MAX)
 
     async def _watch(self) -> None:
         page = await self._link.call(_calls.standing(), STATE_ASKED_S)

@@ -1,7 +1,7 @@
 """One asyncio channel to a registry: calls, streams, and watches that connect anew."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from typing import Any
 
 import grpc
@@ -32,7 +32,7 @@ class AsyncLink:
     async def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
         try:
-            reply = await self._begin(call, call.request, timeout=timeout_s)
+            reply = await _unless_closed(self._begin(call, call.request, timeout=timeout_s))
         except grpc.RpcError as failure:
             raise self.error_of(failure) from failure
         return self._meaning(call, reply)
@@ -103,14 +103,19 @@ class AsyncLink:
 
 
 async def _next(replies: Any) -> Any:
+    """Return the next of *replies*, or `grpc.aio.EOF`."""
+    return await _unless_closed(replies.read())
+
+
+async def _unless_closed(answer: Awaitable[Any]) -> Any:
     """
-    Return the next of *replies*, or `grpc.aio.EOF`.
+    Return what *answer* comes to.
 
     Raises:
         CallCancelled: the channel was closed. gRPC says so as if this task were cancelled.
     """
     try:
-        return await replies.read()
+        return await answer
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

@@ -67,19 +67,15 @@ class Call(Generic[Answer]):
 
 
 class Stubs:
-    """The stubs on one channel, each made for the first call of its service."""
+    """The stubs on one channel, made while it is open: on a closed one gRPC would crash."""
 
     def __init__(self, channel: Any) -> None:
-        self._channel = channel
-        self._made: dict[Stub, Any] = {}
+        kinds: tuple[Stub, ...] = (GenreRegistryStub, GenreCurationStub, GenreOperationsStub)
+        self._made = {kind: kind(channel) for kind in kinds}
 
     def method(self, call: Call[Any]) -> Callable[..., Any]:
         """Return what makes *call* on the channel, awaitable if the channel is of asyncio."""
-        stub = self._made.get(call.stub)
-        if stub is None:
-            # Threads that meet here make one each, all alike; the first is kept.
-            stub = self._made.setdefault(call.stub, call.stub(self._channel))
-        method: Callable[..., Any] = getattr(stub, call.rpc)
+        method: Callable[..., Any] = getattr(self._made[call.stub], call.rpc)
         return method
 
 

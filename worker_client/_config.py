@@ -21,10 +21,10 @@ _SERVICE_CONFIG = {
             },
         }
     ],
-    # Each failed attempt takes a token, each success gives one back, and from half of them
+    # Each failed attempt takes a token, ten successes give one back, and from half of them
     # down there are no retries: a server that fails everything is not asked five times by
-    # everyone. What is not retried here waits in the circuit, see _circuit.py.
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 1},
+    # everyone. What is not retried here waits in a circuit, see _circuit.py.
+    "retryThrottling": {"maxTokens": 8, "tokenRatio": 0.1},
 }
 
 CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (

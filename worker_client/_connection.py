@@ -18,6 +18,7 @@ from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, left_s
 from worker_client._errors import (
     CallCancelled,
     RegistryError,
+    alone,
     is_unavailable,
     not_landed,
     raised,
@@ -73,6 +74,7 @@ class Connection:
             link, self._link = self._link, None
             follower, self._follower = self._follower, None
         if link is not None:
+            self._at_end.detach()
             link.close()
         if follower is not None:
             follower.join()
@@ -91,24 +93,25 @@ class Connection:
     def _call(self, call: Call[Answer], deadline_s: float | None) -> Answer:
         ends_s = self._ends_s(call, deadline_s)
         gate = self._gate
+        circuit, turn = gate.turn(call.rpc, ends_s)
         while True:
             link = self._open()
-            was_try = gate.enter(ends_s)
+            gate.enter(circuit, turn)
             try:
                 answer = link.call(call, left_s(ends_s))
             except CallCancelled:
-                gate.left(was_try=was_try)
+                gate.left(circuit, turn)
                 if not link.is_forked_away:
                     raise
             except RegistryError as error:
                 may_repeat = is_unavailable(error) and time.monotonic() < ends_s
-                if not gate.failed(error, was_try=was_try, may_repeat=may_repeat):
+                if not gate.failed(circuit, error, turn, may_repeat=may_repeat):
                     raise
             except BaseException:
-                gate.left(was_try=was_try)
+                gate.left(circuit, turn)
                 raise
             else:
-                gate.answered()
+                gate.answered(circuit)
                 return answer
             finally:
                 if call.is_curation:
@@ -175,7 +178,7 @@ class Connection:
     ) -> Value:
         """As `_ask`, for one *key*."""
         [answer] = self._ask(desk, [key], send, call_deadline_s, deadline_s)
-        return raised(answer)
+        return raised(alone(answer))
 
     def _landed(self, flight: "Future[Any]", ends_s: float) -> Any:
         """Wait for what another thread asks."""
@@ -208,7 +211,7 @@ class Connection:
                     self._link = Link(self.target)
                     _forking.add(self)
                     # Before the interpreter ends: gRPC's threads can't end after it.
-                    weakref.finalize(self, self._link.close)
+                    self._at_end = weakref.finalize(self, self._link.close)
                 link = self._link
         return link
 
@@ -218,6 +221,7 @@ class Connection:
             link, self._link = self._link, None
             self._follower = None
         if link is not None:
+            self._at_end.detach()
             link.close_before_fork()
 
     def _after_fork_in_child(self) -> None:

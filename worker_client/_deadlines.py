@@ -95,15 +95,15 @@ def ending_s(deadline_s: float) -> float:
     Return when a call that may take *deadline_s* is over, on the monotonic clock.
 
     Raises:
-        DeadlineExceeded: the deadline around it has passed already.
+        DeadlineExceeded: that, or the deadline around it, has passed already.
     """
     now_s = time.monotonic()
-    ends_s = _ends_s.get()
+    ends_s = min(now_s + min(deadline_s, DEADLINE_S_MAX), _ends_s.get())
     if ends_s <= now_s:
         from worker_client._errors import DeadlineExceeded
 
-        raise DeadlineExceeded("The deadline around this call had passed before it was made.")
-    return min(now_s + min(deadline_s, DEADLINE_S_MAX), ends_s)
+        raise DeadlineExceeded("The deadline of this call had passed before it was made.")
+    return ends_s
 
 
 def left_s(ends_s: float) -> float:

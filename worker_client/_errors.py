@@ -20,6 +20,7 @@ gRPC's own error stays in `__cause__`.
 """
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -65,6 +66,12 @@ class RegistryError(Exception):
         """Return the same error, for another caller to raise."""
         error = copy.copy(self)
         error.__cause__ = self.__cause__
+        return error
+
+    def placed(self, index: int) -> Self:
+        """Return the same error, of the item *index* of the caller's own list."""
+        error = self.again()
+        error.field = re.sub(r"\[\d+\]", f"[{index}]", self.field, count=1)
         return error
 
 
@@ -182,6 +189,13 @@ def raised(answer: Answer | RegistryError) -> Answer:
     """Return *answer*, or raise it if it is an error."""
     if isinstance(answer, RegistryError):
         raise answer
+    return answer
+
+
+def alone(answer: Answer | RegistryError) -> Answer | RegistryError:
+    """Return *answer*, with the field of a single name if it is an error of one of several."""
+    if isinstance(answer, RegistryError) and answer.field.startswith("names["):
+        answer.field = "name"
     return answer
 
 

@@ -20,9 +20,8 @@ from worker_client._watching import Watch
 STATE_ASKED_S = 60.0
 """How long to wait for the registry to say where it stands; then it is asked anew."""
 AWAY_S = 1.0
-"""How long to wait before another try, if the registry went away meanwhile."""
-REFUSED_S = 30.0
-"""How long to wait before another try, if the registry refuses to be watched."""
+AWAY_S_MAX = 30.0
+"""How long to wait before another try, if a watch was refused; twice as long each time."""
 
 log = logging.getLogger("worker_client")
 
@@ -47,17 +46,22 @@ class Follower:
         self._thread.join()
 
     def _follow(self) -> None:
+        pause_s = AWAY_S
         while not self._link.is_closed:
             try:
                 self._watch()
             except HistoryTrimmed:
-                self._cache.age()  # the next round begins with an empty cache
+                continue  # the next round begins with an empty cache
             except (CallCancelled, RegistryUnavailable, DeadlineExceeded):
-                self._link.wait_closed(AWAY_S)
+                pass
             except RegistryError as error:
                 log.warning("Not watched, so that what is known is asked again: %s", error)
-                self._link.wait_closed(REFUSED_S)
-        self._cache.age()
+            finally:
+                if self._cache.is_watched:
+                    pause_s = AWAY_S
+                self._cache.age()
+            self._link.wait_closed(pause_s)
+            pause_s = min(2 * pause_s, AWAY_S_MAX)
 
     def _watch(self) -> None:
         page = self._link.call(_calls.standing(), STATE_ASKED_S)

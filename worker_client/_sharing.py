@@ -4,7 +4,8 @@ Asking once for what many want: what is known is not asked, what is being asked 
 One generator says what is to be done; threads and tasks each do it in their own way.
 """
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+import re
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,6 +23,9 @@ Value = TypeVar("Value")
 
 FINAL = (InvalidRequest, GenreNotFound, CurationRefused, StorageFull)
 """What is the same for everyone who asks; after other errors each asks for itself."""
+
+
+_INDEX = re.compile(r"\[(\d+)\]")
 
 
 class Flight(Protocol):
@@ -60,7 +64,8 @@ class Desk(Generic[Key, Value]):
         self._cache = cache
         self._shelf = shelf
         self._new_flight = new_flight
-        self._flights: dict[Key, Flight] = {}
+        self._flights: dict[Key, tuple[Flight, int]] = {}
+        """What is being asked, and the cache's `voided` when that began."""
 
     def answers(
         self, keys: Sequence[Key]
@@ -75,7 +80,7 @@ class Desk(Generic[Key, Value]):
         told: dict[Key, Value | RegistryError] = {}
         is_first = True
         while len(answers) < len(keys):
-            mine, others, voided = self._missing(keys, answers, told, each_once=is_first)
+            mine, flights, others, voided = self._missing(keys, answers, told, each_once=is_first)
             is_first = False
             if mine:
                 asked = [keys[at] for at in mine]
@@ -83,7 +88,11 @@ class Desk(Generic[Key, Value]):
                     replies = dict(zip(mine, (yield Asked(asked)), strict=True))
                 except BaseException as failure:
                     # What befell several keys at once may be the fault of another than this.
-                    self._land(asked, failure if len(set(asked)) == 1 else None)
+                    self._land(flights, dict.fromkeys(asked, failure) if len(asked) == 1 else {})
+                    if isinstance(failure, RegistryError) and (
+                        found := _INDEX.search(failure.field)
+                    ):
+                        raise failure.placed(mine[int(found[1])]) from failure.__cause__
                     raise
                 for at, answer in replies.items():
                     answers[at] = answer
@@ -92,14 +101,12 @@ class Desk(Generic[Key, Value]):
                         answer = self._shelf.told(answer)
                     if answer is not None:
                         told[keys[at]] = answer
-                    self._land([keys[at]], answer)
+                self._land(flights, told)
             for at, flight in others.items():
                 answer = yield Awaited(flight)
-                if isinstance(answer, RegistryError):
-                    answers[at] = answer.again()
-                elif answer is not None:
+                if answer is not None:
                     answers[at] = answer
-        return [answers[at] for at in range(len(keys))]
+        return [_placed(answers[at], at) for at in range(len(keys))]
 
     def forget(self) -> None:
         """Forget what is being asked, as whoever asked it is gone."""
@@ -112,10 +119,10 @@ class Desk(Generic[Key, Value]):
         told: dict[Key, Value | RegistryError],
         *,
         each_once: bool,
-    ) -> tuple[list[int], dict[int, Flight], int]:
+    ) -> tuple[list[int], dict[Key, Flight], dict[int, Flight], int]:
         """
         Take what is known, or *told* to this caller, as answers; return what is to be asked,
-        and what others ask.
+        with a flight for each key, and what others ask.
 
         Args:
             each_once: Ask once for what *keys* hold several times: most is kept, and answers
@@ -123,7 +130,7 @@ class Desk(Generic[Key, Value]):
                 counts it.
         """
         mine: list[int] = []
-        claimed: set[Key] = set()
+        flights: dict[Key, Flight] = {}
         others: dict[int, Flight] = {}
         with self._cache.lock:
             for at, key in enumerate(keys):
@@ -132,23 +139,31 @@ class Desk(Generic[Key, Value]):
                 known = told.get(key) or self._shelf.get(key)
                 if known is not None:
                     answers[at] = known
-                elif key in claimed:
+                elif key in flights:
                     if not each_once:
                         mine.append(at)
-                elif key in self._flights:
-                    others[at] = self._flights[key]
+                elif (flight := self._flights.get(key)) and flight[1] == self._cache.voided:
+                    others[at] = flight[0]
                 else:
+                    # Or one that began before the last change, which this caller may know of.
                     mine.append(at)
-                    claimed.add(key)
-                    self._flights[key] = self._new_flight()
-            return mine, others, self._cache.voided
+                    flights[key] = self._new_flight()
+                    self._flights[key] = (flights[key], self._cache.voided)
+            return mine, flights, others, self._cache.voided
 
-    def _land(self, keys: Sequence[Key], told: object) -> None:
-        """Tell those who wait for *keys*; None has each ask for itself."""
-        if isinstance(told, BaseException) and not isinstance(told, FINAL):
-            told = None
+    def _land(self, flights: dict[Key, Flight], told: Mapping[Key, object]) -> None:
+        """Tell those who wait for *flights*; who is told nothing asks for itself."""
         with self._cache.lock:
-            landed = [self._flights.pop(key) for key in keys if key in self._flights]
-        for flight in landed:
+            for key, flight in flights.items():
+                if self._flights.get(key, (None,))[0] is flight:
+                    del self._flights[key]
+        for key, flight in flights.items():
+            answer = told.get(key)
+            if isinstance(answer, BaseException) and not isinstance(answer, FINAL):
+                answer = None
             if not flight.done():
-                flight.set_result(told)
+                flight.set_result(answer)
+
+
+def _placed(answer: Value | RegistryError, at: int) -> Value | RegistryError:
+    return answer.placed(at) if isinstance(answer, RegistryError) else answer

@@ -69,10 +69,19 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class TagSet:
-    """The raw genre values of one file, all of them, as the file holds them."""
+    """
+    The raw genre values of one file, all of them, as the file holds them.
+
+    Raises:
+        TypeError: the values are no tuple: a tag set is a value that others are found by.
+    """
 
     values: tuple[str, ...]
     container: TagContainer = TagContainer.UNSPECIFIED
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, tuple):
+            raise TypeError('TagSet: values are a tuple of texts, as in TagSet(("Rock",))')
 
 
 @dataclass(frozen=True, slots=True)
