@@ -22,6 +22,8 @@ from sample_library import SEEDS, make_library
 
 from worker_client import GenreRegistryClient, TagContainer, TagSet
 from worker_client.scan.reading import read_track
+from worker_client.scan.resolving import _resolve
+from worker_client.scan.tracks import Track
 from worker_client.scan.walking import audio_files
 
 VALUES = ["Hip-Hop", "R&B; Soul", "演歌"]
@@ -233,3 +235,17 @@ def test_reading_processes_end_with_a_killed_scan(server: Server, tmp_path: Path
         os.close(end)
     scanning.stdout.close()
     scanning.wait()
+
+
+def test_a_value_that_cannot_be_sent_fails_its_track_alone(
+    server: Server, registry: GenreRegistryClient
+) -> None:
+    """Half of a character in one tag of many: the others are resolved."""
+    sets = [TagSet((f"Zonk {n}",)) for n in range(9)]
+    sets[4] = TagSet(("Zonk \ud800",))
+    tracks = [Track(f"{n}.mp3", tag_set) for n, tag_set in enumerate(sets)]
+
+    outcomes = list(_resolve(registry, tracks, validate_only=False))
+
+    assert [outcome.error is None for outcome in outcomes] == [n != 4 for n in range(9)]
+    assert "half of a character" in str(outcomes[4].error)

@@ -1,14 +1,22 @@
 """A scan from end to end: read, resolve, tell what became of each track, sum up."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from worker_client import GenreRegistryClient, RegistryError, ResolvedTags
+from worker_client import (
+    GenreRegistryClient,
+    InvalidRequest,
+    RegistryError,
+    ResolvedTags,
+    TagSet,
+)
 from worker_client.scan.readers import Readers
 from worker_client.scan.stopping import Stopped
 from worker_client.scan.summary import Summary
 from worker_client.scan.tracks import Outcome, Track
 
+REQUEST_TRACKS = 128
+"""Tracks in one request, or a few more: their tags are mostly known, and some are asked for."""
 BATCH_CHARACTERS_MAX = 500_000
 """Characters in one request, which gRPC limits to 4 MiB."""
 
@@ -29,7 +37,7 @@ def scan(
     A batch that fails is told with the error, and the scan goes on.
 
     Args:
-        advance: Told how many tracks each batch was.
+        advance: Told how many tracks are done, some at a time.
         validate_only: Resolve as if, and write nothing.
         awaiting: Entered around reading and around resolving; if it raises Stopped, the
             scan ends there, and what was not told is as if it was not read.
@@ -37,11 +45,14 @@ def scan(
     summary = Summary()
     read = readers.read(paths)
     try:
-        while True:
-            with awaiting():
-                tracks = next(read, None)
-            if tracks is None:
-                return summary
+        is_over = False
+        while not is_over:
+            tracks: list[Track] = []
+            while len(tracks) < REQUEST_TRACKS and not is_over:
+                with awaiting():
+                    some = next(read, None)
+                is_over = some is None
+                tracks += some or ()
             for batch in _batches(tracks):
                 with awaiting():
                     outcomes = list(_resolve(registry, batch, validate_only=validate_only))
@@ -50,7 +61,8 @@ def scan(
                     tell(outcome)
             advance(len(tracks))
     except Stopped:
-        return summary
+        pass
+    return summary
 
 
 def _batches(tracks: Iterable[Track]) -> Iterator[list[Track]]:
@@ -72,17 +84,34 @@ def _resolve(
 ) -> Iterator[Outcome]:
     """Give what becomes of each of *tracks*, which are one request."""
     tagged = [track.tags for track in tracks if track.tags.values]
-    answers: Iterator[ResolvedTags] = iter(())
-    error: str | None = None
-    if tagged:
-        try:
-            answers = iter(registry.resolve_tags(tagged, validate_only=validate_only))
-        except RegistryError as failure:
-            error = str(failure)
+    answers = iter(_answers(registry, tagged, validate_only=validate_only) if tagged else ())
     for track in tracks:
         if track.error is not None or not track.tags.values:
             yield Outcome(track, error=track.error)
-        elif error is not None:
-            yield Outcome(track, error=error)
+            continue
+        answer = next(answers)
+        if isinstance(answer, str):
+            yield Outcome(track, error=answer)
         else:
-            yield Outcome(track, next(answers))
+            yield Outcome(track, answer)
+
+
+def _answers(
+    registry: GenreRegistryClient, tag_sets: list[TagSet], *, validate_only: bool
+) -> Sequence[ResolvedTags | str]:
+    """Return what each of *tag_sets* comes to, or why it could not be resolved."""
+    try:
+        return registry.resolve_tags(tag_sets, validate_only=validate_only)
+    except InvalidRequest as failure:
+        # One of them can't be asked: it alone is to fail.
+        if len(tag_sets) > 1:
+            middle = len(tag_sets) // 2
+            halves = (tag_sets[:middle], tag_sets[middle:])
+            return [
+                answer
+                for half in halves
+                for answer in _answers(registry, half, validate_only=validate_only)
+            ]
+        return [str(failure)]
+    except RegistryError as failure:
+        return [str(failure)] * len(tag_sets)
