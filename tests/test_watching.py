@@ -566,7 +566,7 @@ def test_a_hundred_watchers_see_every_change_through_a_restart(tmp_path: Path) -
 
 def test_watchers_that_stop_reading_leave_no_memory_behind(tmp_path: Path) -> None:
     """What the first waves of them made is used again by each further one."""
-    held_mib = asyncio.run(waves(tmp_path / "registry.db", stuck=25, steady=1, times=6))
+    held_mib = asyncio.run(waves(tmp_path / "registry.db", stuck=25, steady=1, times=5))
 
-    # Were 64 KiB kept of each that was stuck, it would be 6.
+    # Were 64 KiB kept of each that was stuck, it would be 5.
     assert held_mib[-1] < held_mib[1] + 3, held_mib

@@ -30,7 +30,12 @@ _WRITER = {
     "journal_mode": "WAL",
     "synchronous": "FULL",  # NORMAL lost acknowledged writes in simulated power cuts
 }
-_READER = {**_SHARED, "query_only": "ON", "cache_size": -256}
+_READER = {
+    **_SHARED,
+    "query_only": "ON",
+    # KiB. Watchers that read on filled the 2 MiB of each; looking up 100 keys takes 0.1 ms longer.
+    "cache_size": -256,
+}
 
 
 def writing_engine(path: Path) -> Engine:

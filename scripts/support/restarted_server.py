@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,14 @@ class Server:
                 return int(line.split()[1]) / 1024
         raise AssertionError("no VmRSS in /proc")
 
-    def open_files(self) -> int:
+    def open_files(self, kind: str = "") -> int:
+        """Return how many files it has open; only those of *kind*, such as "socket:"."""
         assert self.process is not None
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+        count = 0
+        for file in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                count += str(file.readlink()).startswith(kind)
+        return count
 
     def kill(self) -> None:
         """End it at once, if it runs."""
