@@ -20,6 +20,11 @@ from forked_commands import Forked, run_forked
 
 from worker_client import GenreRegistryClient
 
+for number in (signal.SIGINT, signal.SIGHUP):
+    # A shell's background jobs ignore them, and so would every process that a test starts.
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 ENDING_S = 30
 """How long a process may take to end before the test gives up on it."""
 
