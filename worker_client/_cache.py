@@ -133,8 +133,8 @@ class Cache:
         """Follow what the watch heard."""
         if change.type is ChangeType.HEARTBEAT:
             if not self.is_watched:
-                # It has caught up. What was answered before that may be another server's,
-                # which other packs and settings were in force at, and of before a change.
+                # It has caught up. What was known before may be older than a change that it
+                # missed, or from a server with other packs and settings.
                 with self.lock:
                     self.clear()
                     self.is_watched = True

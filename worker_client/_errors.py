@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # loaded with the first error: most workers meet none
 
 Answer = TypeVar("Answer")
 
+_INDEX = re.compile(r"\[(\d+)\]")
+
 
 class RegistryError(Exception):
     """
@@ -68,10 +70,16 @@ class RegistryError(Exception):
         error.__cause__ = self.__cause__
         return error
 
+    @property
+    def index(self) -> int | None:
+        """Which item of a list `field` names, from 0; None if it names none."""
+        found = _INDEX.search(self.field)
+        return int(found[1]) if found else None
+
     def placed(self, index: int) -> Self:
         """Return the same error, of the item *index* of the caller's own list."""
         error = self.again()
-        error.field = re.sub(r"\[\d+\]", f"[{index}]", self.field, count=1)
+        error.field = _INDEX.sub(f"[{index}]", self.field, count=1)
         return error
 
 

@@ -4,7 +4,6 @@ Asking once for what many want: what is known is not asked, what is being asked 
 One generator says what is to be done; threads and tasks each do it in their own way.
 """
 
-import re
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,9 +22,6 @@ Value = TypeVar("Value")
 
 FINAL = (InvalidRequest, GenreNotFound, CurationRefused, StorageFull)
 """What is the same for everyone who asks; after other errors each asks for itself."""
-
-
-_INDEX = re.compile(r"\[(\d+)\]")
 
 
 class Flight(Protocol):
@@ -89,10 +85,8 @@ class Desk(Generic[Key, Value]):
                 except BaseException as failure:
                     # What befell several keys at once may be the fault of another than this.
                     self._land(flights, dict.fromkeys(asked, failure) if len(asked) == 1 else {})
-                    if isinstance(failure, RegistryError) and (
-                        found := _INDEX.search(failure.field)
-                    ):
-                        raise failure.placed(mine[int(found[1])]) from failure.__cause__
+                    if isinstance(failure, RegistryError) and failure.index is not None:
+                        raise failure.placed(mine[failure.index]) from failure.__cause__
                     raise
                 for at, answer in replies.items():
                     answers[at] = answer
