@@ -46,8 +46,9 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 SOCKET_MODE = 0o660
-ANSWERS_S = 1.0
-"""How long the last answers may take to leave at a shutdown."""
+
+_held: list[grpc.aio.Server] = []
+"""A server that nobody holds begins to stop in gRPC's way, even when it has been drained."""
 
 
 class AddressTaken(Exception):
@@ -60,7 +61,10 @@ class StorageGone(Exception):
 
 async def serve(settings: Settings) -> None:
     """
-    Serve until SIGTERM or SIGINT, then drain, checkpoint and close.
+    Serve until SIGTERM or SIGINT, then drain, checkpoint and close the database.
+
+    The process has to end then, without more of this event loop: with it end the connections,
+    which callers take for "try again".
 
     Raises:
         DatabaseUnusable: the database can't be served.
@@ -78,6 +82,8 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
+    server = grpc.aio.server(options=OPTIONS)
+    _held.append(server)
     opening = open_store(settings.database, history_kept=settings.history_kept)
     async with opening as (store, migrated):
         try:
@@ -94,7 +100,7 @@ async def serve(settings: Settings) -> None:
         except StorageFailed as failure:
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
-        async with _listening(settings, store, catalogue, feed) as address:
+        async with _listening(server, settings, store, catalogue, feed) as address:
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
             log.info(
@@ -143,10 +149,17 @@ def _knowledge_with(settings: Settings, imported: Sequence[Pack]) -> Knowledge:
 
 @asynccontextmanager
 async def _listening(
-    settings: Settings, store: Store, catalogue: Catalogue, feed: ChangeFeed
+    server: grpc.aio.Server,
+    settings: Settings,
+    store: Store,
+    catalogue: Catalogue,
+    feed: ChangeFeed,
 ) -> AsyncIterator[str]:
-    """Serve *catalogue* at the settings' address, which is given; drain on leaving."""
-    server = grpc.aio.server(options=OPTIONS)
+    """
+    Serve *catalogue* at the settings' address, which is given; drain on leaving.
+
+    Whoever calls after that is still refused, until the process ends: `Door` says why.
+    """
     door = Door()
     registry = Registry(store, catalogue, partial(_knowledge_with, settings))
 
@@ -195,8 +208,6 @@ async def _listening(
             feed.close()
             await door.close(settings.shutdown_grace_s)
             await catalogue.close()
-            # What is still open are streams, of health or reflection, and answers on their way.
-            await server.stop(ANSWERS_S)
 
 
 @contextmanager
@@ -236,7 +247,10 @@ def _bound(server: grpc.aio.Server, settings: Settings) -> Iterator[str]:
             ) from error
         finally:
             os.umask(mask)
-        yield f"unix:{path}"
+        try:
+            yield f"unix:{path}"
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _remove_dead_socket(path: Path) -> None:

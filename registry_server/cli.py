@@ -100,7 +100,7 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
 
     set_up_logging()
     try:
-        asyncio.run(serve(settings))
+        asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:
         _refuse(error, error.exit_code)
     except AddressTaken as error:
@@ -111,9 +111,15 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
             "says how. Stopped, so that a fresh start reads what the disk really holds.",
             err=True,
         )
-        sys.stdout.flush()
         # No closing of the database, which would write from memory that can't be trusted.
-        os._exit(EXIT_STORAGE_FAILED)
+        _leave(EXIT_STORAGE_FAILED)
+    _leave(0)
+
+
+def _leave(exit_code: int) -> NoReturn:
+    """End the process as it is, its connections with it, which callers take for "try again"."""
+    sys.stdout.flush()
+    os._exit(exit_code)
 
 
 @main.command()

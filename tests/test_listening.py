@@ -8,6 +8,8 @@ from pathlib import Path
 import grpc
 import pytest
 from conftest import ENDING_S, Server, StartServer, run_installed
+from genre_registry.v1 import genre_registry_pb2 as pb
+from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from worker_client import GenreRegistryClient
@@ -172,6 +174,40 @@ def test_a_stop_drains_checkpoints_and_exits_cleanly(server: Server) -> None:
         # The answer to the last one may have been cut off; the genre is kept all the same.
         server.lines[-1]["genres_created"] == len(acknowledged) + 1
     )
+
+
+def test_who_does_not_heed_when_to_come_back_is_told_to_try_again_to_the_end(
+    server: Server,
+) -> None:
+    """Sixteen callers knock on and on; up to the last connection none hears but UNAVAILABLE."""
+    codes: set[tuple[grpc.StatusCode, str]] = set()
+    refused = threading.Semaphore(0)
+    gone = threading.Event()
+
+    def knock(_worker: int) -> None:
+        own = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
+        with grpc.insecure_channel(server.target, options=own) as channel:
+            stub = GenreRegistryStub(channel)
+            while not gone.is_set():
+                try:
+                    stub.GetOrCreate(pb.GetOrCreateRequest(name="Knocking"), timeout=ENDING_S)
+                except grpc.RpcError as error:
+                    codes.add((error.code(), error.details() or ""))
+                refused.release()
+
+    with ThreadPoolExecutor(16) as pool:
+        callers = [pool.submit(knock, worker) for worker in range(16)]
+        try:
+            for _ in range(160):
+                assert refused.acquire(timeout=ENDING_S)
+            assert server.stop() == 0
+        finally:
+            gone.set()
+        for caller in callers:
+            caller.result(ENDING_S)
+
+    assert {code for code, _ in codes} == {grpc.StatusCode.UNAVAILABLE}, codes
+    assert any("shutting down" in details for _, details in codes)
 
 
 def test_an_open_health_watch_does_not_hold_the_shutdown(server: Server) -> None:

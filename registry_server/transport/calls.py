@@ -19,6 +19,8 @@ QUIET_S = 0.03
 """Nobody knocks any more when nobody did for this long: a round trip or two on a Pi."""
 KNOCKING_S_MAX = 1.0
 """How long to go on refusing callers that do not heed when to come back."""
+ANSWERS_S = 1.0
+"""How long the last words of streams may take to leave at a shutdown."""
 
 TAKES_NOTHING_S = 30.0
 """How long the reader of a stream may take nothing before it is let go."""
@@ -38,8 +40,8 @@ class Door:
     """
     Lets calls in until it is closed, and knows when the last one has left.
 
-    A server that stops cancels what waits at gRPC's own gate, which no caller takes for
-    "try again". So the door closes first, and every caller is told when to come back.
+    Whoever comes later is told when to come back. gRPC's own way of stopping is no way to do
+    so: it cancels what is just arriving, which no caller takes for "try again".
     """
 
     def __init__(self) -> None:
@@ -51,14 +53,17 @@ class Door:
 
     def enter(self) -> None:
         """
-        Let a call in; whoever enters leaves.
+        Let a call in; whoever entered leaves.
 
         Raises:
             ShuttingDown: the door is closed.
         """
-        self._knocks += 1
+        self._admit()
         self._inside += 1
+
+    def _admit(self) -> None:
         if not self.is_open:
+            self._knocks += 1
             raise ShuttingDown
 
     def leave(self) -> None:
@@ -69,16 +74,16 @@ class Door:
     @contextmanager
     def stream(self) -> Iterator[None]:
         """
-        Let a stream in, which ends when the door closes, whatever it waits for.
+        Hold a stream, which ends when the door closes, whatever it waits for.
 
         Raises:
             ShuttingDown: the door is closed, or closed meanwhile.
         """
         task = asyncio.current_task()
         assert task is not None
+        self._admit()
         self._streams.add(task)
         try:
-            self.enter()
             yield
         except asyncio.CancelledError:
             if self.is_open:
@@ -87,23 +92,28 @@ class Door:
             raise ShuttingDown from None
         finally:
             self._streams.discard(task)
-            self.leave()
 
     async def close(self, grace_s: float) -> None:
-        """Refuse who knocks until nobody does; then wait for who is inside, *grace_s* at most."""
+        """
+        Refuse who knocks; end the streams and wait for who is inside, *grace_s* at most, until
+        nobody knocks any more.
+        """
         self.is_open = False
-        for task in self._streams:
+        streams = set(self._streams)
+        for task in streams:
             task.cancel()
-        loop = asyncio.get_running_loop()
-        start_s = loop.time()
-        knocks = -1
-        while knocks != self._knocks and loop.time() < start_s + KNOCKING_S_MAX:
-            knocks = self._knocks
-            await asyncio.sleep(QUIET_S)
+        if streams:
+            await asyncio.wait(streams, timeout=ANSWERS_S)
         self._empty.clear()
         if self._inside:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), grace_s)
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + KNOCKING_S_MAX
+        knocks = -1
+        while knocks != self._knocks and loop.time() < end_s:
+            knocks = self._knocks
+            await asyncio.sleep(QUIET_S)
 
 
 def generic_handler(
@@ -149,13 +159,15 @@ def answering(
     async def answer(data: bytes, context: Context) -> bytes:
         try:
             door.enter()
+        except ShuttingDown as refusal:
+            await _refuse(name, refusal, context)
+        try:
             return _encoded(await method(data, context))
         except Exception as failure:
-            refusal = failure
+            await _refuse(name, failure, context)
+            raise AssertionError("abort always raises") from None
         finally:
             door.leave()
-        await _refuse(name, refusal, context)
-        raise AssertionError("abort always raises")
 
     return answer
 
