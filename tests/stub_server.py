@@ -1,6 +1,6 @@
 """A gRPC server that is no registry, for what a real one does not do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +13,11 @@ Answer = Callable[[bytes, grpc.ServicerContext], bytes]
 
 
 @contextmanager
-def answering(rpc: str, answer: Answer, *, threads: int = 2) -> Iterator[str]:
-    """Serve one RPC of GenreRegistry by *answer* until the block ends; give the target."""
-    methods: dict[str, Any] = {rpc: grpc.unary_unary_rpc_method_handler(answer)}
+def answering(answers: Mapping[str, Answer], *, threads: int = 2) -> Iterator[str]:
+    """Serve RPCs of GenreRegistry by *answers* until the block ends; give the target."""
+    methods: dict[str, Any] = {
+        rpc: grpc.unary_unary_rpc_method_handler(answer) for rpc, answer in answers.items()
+    }
     with ThreadPoolExecutor(threads) as pool:
         server = grpc.server(pool)
         server.add_generic_rpc_handlers(

@@ -191,6 +191,16 @@ def test_who_changes_something_sees_it_at_once(worker: Noting) -> None:
         assert worker.get_or_create("Dub").genre.name == f"Dub {n}"
 
 
+def test_who_imports_something_sees_it_at_once(worker: Noting) -> None:
+    """As `test_who_changes_something_sees_it_at_once`, where the changes are streamed."""
+    for n in range(50):
+        dub = worker.get_or_create(f"Dub {n}").genre
+        record = {"genre": {"name": dub.name, "spellings": [{"text": f"Dubwise {n}"}]}}
+        for _ in worker.import_records([record]):
+            pass
+        assert worker.get_or_create(f"Dub {n}").genre.aliases == (f"Dubwise {n}",)
+
+
 def test_nobody_joins_a_request_that_began_before_the_last_change() -> None:
     """Who has just merged a genre is not answered by what another thread asked before."""
     cache = Cache(10, 10.0)

@@ -59,6 +59,10 @@ def _unavailable(context: grpc.ServicerContext) -> None:
     context.abort(grpc.StatusCode.UNAVAILABLE, "not today")
 
 
+def _dub(_data: bytes, _context: grpc.ServicerContext) -> bytes:
+    return pb.LookupGenreResponse(genre=pb.Genre(id=1, name="Dub")).SerializeToString()
+
+
 @pytest.fixture
 def refusing() -> Iterator[tuple[Refusing, str]]:
     """A refusing server, and its target."""
@@ -68,7 +72,8 @@ def refusing() -> Iterator[tuple[Refusing, str]]:
 
 @contextmanager
 def _served(refusing: Refusing) -> Iterator[tuple[Refusing, str]]:
-    with answering("GetOrCreate", refusing.answer, threads=32) as target:
+    answers = {"GetOrCreate": refusing.answer, "LookupGenre": _dub}
+    with answering(answers, threads=32) as target:
         yield refusing, target
 
 
@@ -118,6 +123,21 @@ def test_thirty_failing_calls_make_at_most_forty_attempts(
     assert {type(error) for error in errors} == {RegistryUnavailable}
     assert all(target in str(error) and "not today" in str(error) for error in errors)
     assert 30 <= server.attempts <= 40 or (at_once == 30 and server.attempts <= 40)
+
+
+def test_calls_that_are_answered_buy_failing_ones_no_attempts(
+    refusing: tuple[Refusing, str],
+) -> None:
+    """gRPC's throttle belongs to the channel: a thousand reads between do not fill it up again."""
+    server, target = refusing
+    with GenreRegistryClient(target, cache_size=0) as registry:
+        for n in range(30):
+            for _ in range(35):
+                registry.lookup_genre("Dub")
+            with pytest.raises(RegistryUnavailable):
+                registry.get_or_create(f"genre {n}", deadline_s=20)
+
+    assert server.attempts <= 40
 
 
 def test_a_dead_registry_is_told_of_once(

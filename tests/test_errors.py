@@ -198,7 +198,7 @@ def test_a_status_of_no_registry_is_a_defect(ask: Ask, code: StatusCode) -> None
     def answer(_data: bytes, context: grpc.ServicerContext) -> bytes:
         context.abort(code, "of another kind")
 
-    with answering("GetGenre", answer) as target, pytest.raises(RegistryDefect) as raised:
+    with answering({"GetGenre": answer}) as target, pytest.raises(RegistryDefect) as raised:
         ask(target, 5)
 
     cause = raised.value.__cause__
@@ -211,7 +211,7 @@ def test_a_status_of_no_registry_is_a_defect(ask: Ask, code: StatusCode) -> None
 def test_a_reply_that_is_no_message_is_a_defect(ask: Ask) -> None:
     """A server that speaks gRPC and is no registry trips nobody."""
     with (
-        answering("GetGenre", lambda _data, _context: b"\xff\xff\xff") as target,
+        answering({"GetGenre": lambda _data, _context: b"\xff\xff\xff"}) as target,
         pytest.raises(RegistryDefect),
     ):
         ask(target, 5)
@@ -242,7 +242,7 @@ def test_a_registry_that_never_answers_is_too_slow(ask: Ask) -> None:
         over.wait(30)
         return b""
 
-    with answering("GetGenre", answer) as target:
+    with answering({"GetGenre": answer}) as target:
         try:
             with pytest.raises(DeadlineExceeded, match=target):
                 ask(target, 0.5)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -109,7 +110,20 @@ class AsyncConnection:
 
     def _stream(self, call: Call[Answer], deadline_s: float | None) -> AsyncGenerator[Answer, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
-        return self._open().stream(call, left_s(self._ends_s(call, deadline_s)))
+        answers = self._open().stream(call, left_s(self._ends_s(call, deadline_s)))
+        return self._forgetting(answers) if call.is_curation else answers
+
+    async def _forgetting(
+        self, answers: AsyncGenerator[Answer, None]
+    ) -> AsyncGenerator[Answer, None]:
+        """Give *answers* to a stream of changes, each of which may have made others."""
+        async with aclosing(answers):
+            try:
+                async for answer in answers:
+                    self._cache.clear()
+                    yield answer
+            finally:
+                self._cache.clear()
 
     def _watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
         """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""

@@ -21,10 +21,11 @@ _SERVICE_CONFIG = {
             },
         }
     ],
-    # Each failed attempt takes a token, ten successes give one back, and from half of them
-    # down there are no retries: a server that fails everything is not asked five times by
-    # everyone. What is not retried here waits in a circuit, see _circuit.py.
-    "retryThrottling": {"maxTokens": 8, "tokenRatio": 0.1},
+    # Each failed attempt takes a token, a thousand successes give one back, and from half of
+    # them down there are no retries: a server that fails everything is not asked five times by
+    # everyone, nor is one that fails only some RPCs, for the tokens are the channel's. What is
+    # not retried here waits in a circuit, see _circuit.py.
+    "retryThrottling": {"maxTokens": 8, "tokenRatio": 0.001},
 }
 
 CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (

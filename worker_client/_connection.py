@@ -5,6 +5,7 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self
 
@@ -122,7 +123,20 @@ class Connection:
         self, call: Call[Answer], deadline_s: float | None
     ) -> Generator[Answer, None, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
-        return self._open().stream(call, left_s(self._ends_s(call, deadline_s)))
+        answers = self._open().stream(call, left_s(self._ends_s(call, deadline_s)))
+        return self._forgetting(answers) if call.is_curation else answers
+
+    def _forgetting(
+        self, answers: Generator[Answer, None, None]
+    ) -> Generator[Answer, None, None]:
+        """Give *answers* to a stream of changes, each of which may have made others."""
+        with closing(answers):
+            try:
+                for answer in answers:
+                    self._cache.clear()
+                    yield answer
+            finally:
+                self._cache.clear()
 
     def _watch(self, watch: Watch) -> Generator[GenreChange, None, None]:
         """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
