@@ -126,9 +126,7 @@ class Connection:
         answers = self._open().stream(call, left_s(self._ends_s(call, deadline_s)))
         return self._forgetting(answers) if call.is_curation else answers
 
-    def _forgetting(
-        self, answers: Generator[Answer, None, None]
-    ) -> Generator[Answer, None, None]:
+    def _forgetting(self, answers: Generator[Answer, None, None]) -> Generator[Answer, None, None]:
         """Give *answers* to a stream of changes, each of which may have made others."""
         with closing(answers):
             try:
