@@ -20,6 +20,7 @@ from stub_server import answering
 import worker_client
 from registry_server.transport.status import DOMAIN, STATUS_FOR, status_of, status_of_defect
 from registry_server.vocabulary import curation_refusals, refusals
+from registry_server.vocabulary.callers import Caller, Role
 from registry_server.vocabulary.refusals import RegistryError
 from worker_client import (
     AsyncGenreRegistryClient,
@@ -44,6 +45,11 @@ FAMILY: list[tuple[RegistryError, type[worker_client.RegistryError]]] = [
     (refusals.PackUnknown("beets", ["musicbrainz"]), worker_client.InvalidRequest),
     (refusals.PackInvalid("It is not JSON."), worker_client.InvalidRequest),
     (refusals.MessageMalformed("No message.", field="name"), worker_client.InvalidRequest),
+    (refusals.TokenInvalid.missing(), worker_client.TokenInvalid),
+    (refusals.TokenInvalid.unknown(), worker_client.TokenInvalid),
+    (refusals.TokenInvalid.certificate_unlisted(["nas"]), worker_client.TokenInvalid),
+    (refusals.PlaintextRefused("192.168.1.9"), worker_client.TokenInvalid),
+    (refusals.RoleTooLow(Caller("tv", Role.READER), Role.WORKER), worker_client.RoleTooLow),
     (refusals.GenreNotFound.with_id(7), worker_client.GenreNotFound),
     (refusals.GenreNotFound.named("Dub"), worker_client.GenreNotFound),
     (curation_refusals.UpdateMaskInvalid("id", ["name"]), worker_client.InvalidRequest),

@@ -41,8 +41,10 @@ if TYPE_CHECKING:
         RegistryOverloaded,
         RegistryUnavailable,
         RevisionMismatch,
+        RoleTooLow,
         SpellingBlocked,
         StorageFull,
+        TokenInvalid,
     )
     from worker_client._transfer_values import (
         ImportedId,
@@ -103,12 +105,14 @@ __all__ = [
     "ReviewDecision",
     "ReviewPart",
     "RevisionMismatch",
+    "RoleTooLow",
     "SettledReview",
     "Settlement",
     "SpellingBlocked",
     "StorageFull",
     "TagContainer",
     "TagSet",
+    "TokenInvalid",
     "UnmergedGenre",
     "overall_deadline",
 ]

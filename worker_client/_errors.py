@@ -4,6 +4,8 @@ What can go wrong with a call, as a caller sees it.
     RegistryError
     ├── InvalidRequest          the request is wrong; `field` says where
     │   └── InvalidName         a text that can be no genre's name
+    ├── TokenInvalid            no token, or none that the registry knows
+    ├── RoleTooLow              the token's role may not do this
     ├── GenreNotFound           no such id, name or spelling
     ├── CurationRefused         what curators made of the vocabulary is against it
     │   └── SpellingBlocked     a spelling that names no genre, by a curator's word
@@ -91,6 +93,14 @@ class InvalidName(InvalidRequest):
     """A text that can be no genre's name."""
 
 
+class TokenInvalid(RegistryError):
+    """No token or certificate came with the call, or none that the registry knows."""
+
+
+class RoleTooLow(RegistryError):
+    """The caller's role may not do this; `metadata["needed"]` is the one that may."""
+
+
 class GenreNotFound(RegistryError):
     """No genre has this id or name, or the spelling is not where it was said to be."""
 
@@ -143,6 +153,8 @@ class RegistryDefect(RegistryError):
 
 ERROR_FOR: dict[StatusCode, type[RegistryError]] = {
     StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    StatusCode.UNAUTHENTICATED: TokenInvalid,
+    StatusCode.PERMISSION_DENIED: RoleTooLow,
     StatusCode.NOT_FOUND: GenreNotFound,
     StatusCode.FAILED_PRECONDITION: CurationRefused,
     StatusCode.ABORTED: RevisionMismatch,

@@ -10,6 +10,9 @@ The error family: everything the registry answers instead of a genre.
     │   ├── PageSizeNegative, PageTokenInvalid
     │   ├── PackUnknown, PackInvalid
     │   └── MessageMalformed
+    ├── NotAuthenticated        who calls is not known
+    │   └── TokenInvalid, PlaintextRefused
+    ├── RoleTooLow              who calls is known, and may not
     ├── GenreNotFound
     ├── TryLater                says when
     │   └── Overloaded, ShuttingDown, StorageFailed
@@ -21,6 +24,8 @@ The error family: everything the registry answers instead of a genre.
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
+
+from registry_server.vocabulary.callers import Caller, Role
 
 NAME_LENGTH_MAX = 200
 """Most characters (code points) in a name, after trimming."""
@@ -167,6 +172,55 @@ class PackInvalid(InvalidRequest):
 
 class MessageMalformed(InvalidRequest):
     reason = "MESSAGE_MALFORMED"
+
+
+class NotAuthenticated(RegistryError):
+    """It is not known who calls; nothing of the call was read."""
+
+
+class TokenInvalid(NotAuthenticated):
+    reason = "TOKEN_INVALID"
+
+    @classmethod
+    def missing(cls) -> "TokenInvalid":
+        return cls(
+            "A token is needed, as metadata: authorization: Bearer TOKEN. Whoever runs the "
+            "registry makes one with: genre-registry token new."
+        )
+
+    @classmethod
+    def unknown(cls) -> "TokenInvalid":
+        return cls("The token is none of this registry's, or no longer; ask for a new one.")
+
+    @classmethod
+    def certificate_unlisted(cls, names: Sequence[str]) -> "TokenInvalid":
+        listed = " or ".join(map(shown, names)) or "no name"
+        return cls(
+            f"The certificate is for {listed}, which is not on the registry's list (tls_names), "
+            "and no token came with the call."
+        )
+
+
+class PlaintextRefused(NotAuthenticated):
+    reason = "PLAINTEXT_REFUSED"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"Calls without TLS are not taken from {address}: it is in none of the registry's "
+            "plaintext networks (plaintext_networks).",
+            address=address,
+        )
+
+
+class RoleTooLow(RegistryError):
+    reason = "ROLE_TOO_LOW"
+
+    def __init__(self, caller: Caller, needed: Role) -> None:
+        super().__init__(
+            f"{caller.name} is a {caller.role}; this call needs a {needed}.",
+            role=str(caller.role),
+            needed=str(needed),
+        )
 
 
 class GenreNotFound(RegistryError):
