@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import grpc
 
 from registry_server.tokens import TokensUnusable, hash_of, read_tokens
+from registry_server.transport.certified import CertifiedCallers
 from registry_server.transport.permissions import lowest_role
 from registry_server.vocabulary.callers import LOCAL, Caller, Role
 from registry_server.vocabulary.refusals import (
@@ -43,7 +44,7 @@ class Guard:
 
     Args:
         tokens: The token file, which need not be there.
-        names: The roles of those whom a certificate names; empty without mutual TLS.
+        certified: Those whom a certificate names; None without mutual TLS.
         networks: Where calls without TLS may come from; None if it does not matter.
         local_may: Whether callers hold every role, under the name `LOCAL`, for as long as
             there has been no token file.
@@ -53,12 +54,12 @@ class Guard:
         self,
         tokens: Path,
         *,
-        names: Mapping[str, Role],
+        certified: CertifiedCallers | None,
         networks: Sequence[Network] | None,
         local_may: bool,
     ) -> None:
         self._path = tokens
-        self._names = names
+        self._certified = certified
         self._networks = networks
         self._is_open = local_may
         self._callers: dict[str, tuple[str, Caller]] = {}
@@ -95,8 +96,8 @@ class Guard:
         for key, value in context.invocation_metadata() or ():
             if key == "authorization":
                 return self._holder(str(value))
-        if self._names:
-            return self._named(context.auth_context())
+        if self._certified is not None:
+            return self._certified.caller(context.auth_context())
         raise TokenInvalid.missing()
 
     def _holder(self, authorization: str) -> Caller:
@@ -109,18 +110,6 @@ class Guard:
         if found is None or not hmac.compare_digest(found[0], given):
             raise TokenInvalid.unknown()
         return found[1]
-
-    def _named(self, authenticated: Mapping[str, Any]) -> Caller:
-        """Return whom the certificate is for, which TLS has looked at already."""
-        shown = [
-            name.decode("utf-8", "replace")
-            for kind in ("x509_subject_alternative_name", "x509_common_name")
-            for name in authenticated.get(kind, ())
-        ]
-        for name in shown:
-            if name in self._names:
-                return Caller(name, self._names[name])
-        raise TokenInvalid.certificate_unlisted(list(dict.fromkeys(shown)))
 
     def _refuse_elsewhere(self, peer: str) -> None:
         may = self._peers.get(peer)
@@ -193,19 +182,29 @@ class Guard:
         return {"tokens": str(self._path)}
 
     async def follow(self) -> None:
-        """Keep to the token file until cancelled; what is wrong with it is said once."""
+        """
+        Keep to the token file and the authority of callers until cancelled; what is wrong with
+        the file is said once.
+        """
         while True:
             await asyncio.sleep(CHANGE_SEEN_S)
-            before = self._read_as
             try:
-                self.read()
-            except TokensUnusable as error:
-                log.error("the tokens read before stay in force: %s", error)
-            else:
-                if self._read_as != before:
-                    log.info(
-                        "tokens read anew", extra={**self._extra(), "callers": len(self._callers)}
-                    )
+                await self._look_again()
+            except Exception:
+                # Whatever it was must not end the looking: nobody could be revoked any more.
+                log.exception("could not see whether tokens have changed")
+
+    async def _look_again(self) -> None:
+        if self._certified is not None and await self._certified.look_again():
+            self._end_streams()
+        before = self._read_as
+        try:
+            self.read()
+        except TokensUnusable as error:
+            log.error("the tokens read before stay in force: %s", error)
+            return
+        if self._read_as != before:
+            log.info("tokens read anew", extra={**self._extra(), "callers": len(self._callers)})
 
 
 def _host_of(peer: str) -> str:
