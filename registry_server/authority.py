@@ -58,7 +58,7 @@ class Authority:
             _alternative(host)
         for client in clients:
             _refuse_name(client)
-        for path in (self.certificate, self._key):
+        for path in (self.certificate, self._key, *self.server):
             if path.exists():
                 raise AuthorityError(
                     f"{path} is there already, and what it signed is in use. Renew the server's "

@@ -99,6 +99,28 @@ def test_the_rest_of_the_environment_is_not_ours() -> None:
     assert found["listen"] == (LISTEN_DEFAULT, "default")
 
 
+@pytest.mark.parametrize("name", ["TOKEN", "TOKEN_FILE", "CA", "CERTIFICATE", "KEY"])
+def test_what_clients_read_is_no_setting_of_the_servers(name: str) -> None:
+    """One environment file may serve both on one machine."""
+    assert values_of(environment={f"GENRE_REGISTRY_{name}": "x"}) == values_of(environment={})
+
+
+def test_lists_are_read_from_the_environment_with_commas() -> None:
+    """As `tls_names` and `plaintext_networks` are."""
+    environment = {"GENRE_REGISTRY_PLAINTEXT_NETWORKS": "172.18.0.0/16, fd00::/8"}
+
+    found = values_of(environment=environment)
+
+    assert found["plaintext_networks"][0] == ("172.18.0.0/16", "fd00::/8")
+
+
+def test_a_network_of_containers_may_be_served_in_the_clear() -> None:
+    """Where it is named; whether there are tokens is looked at when the server starts."""
+    flags = {"listen": "0.0.0.0:50051", "plaintext_networks": ("172.18.0.0/16",)}
+
+    assert values_of(**flags)["plaintext_networks"][1] == "--plaintext-network"
+
+
 def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
     """A misspelt setting is an error that names what there is, not a silent default."""
     file.write_text('lissen = "127.0.0.1:1"\n')

@@ -24,7 +24,7 @@ from registry_server.vocabulary.refusals import (
     TokenInvalid,
 )
 
-CHANGE_SEEN_S = 1.0
+CHANGE_SEEN_S = 0.5
 """How soon a changed token file is in force, at the latest."""
 PEERS_MAX = 1000
 """Most connections whose network is remembered."""
