@@ -66,7 +66,7 @@ class Authority:
                     "genre-registry tls client. To start over, move the folder away."
                 )
         try:
-            self._folder.mkdir(parents=True, mode=0o755, exist_ok=True)
+            self._make_folder()
             with tempfile.TemporaryDirectory(dir=self._folder) as made:
                 key, certificate = Path(made, "key"), Path(made, "certificate")
                 _openssl(
@@ -85,6 +85,17 @@ class Authority:
         self.sign_server(hosts, days=days)
         for client in clients:
             self.sign_client(client, days=days)
+
+    def _make_folder(self) -> None:
+        """Make the folder, and give it to who runs the server, where root makes it."""
+        if self._folder.exists():
+            return
+        self._folder.mkdir(parents=True, mode=0o755)
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            give_to_owner(descriptor, self._folder.parent)
+        finally:
+            os.close(descriptor)
 
     def sign_server(self, hosts: Sequence[str], *, days: int) -> None:
         """

@@ -1,5 +1,6 @@
 """TLS: certificates of a private authority, changed while the server serves."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -236,6 +237,23 @@ def test_without_openssl_it_says_how_to_get_it(tmp_path: Path) -> None:
     assert refused.returncode == 73
     assert "sudo apt install openssl" in refused.stderr
     assert not (tmp_path / "tls" / "authority.pem").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_belongs_to_who_runs_the_server(database: Path) -> None:
+    """Under systemd an operator is root, and the server is not."""
+    os.chown(database.parent, 12345, 12345)
+    authority = Authority(database.with_name("tls"))
+
+    authority.make([HOST], ["nas"], days=1)
+    add_token(database.with_name("tokens.json"), "nas", Role.WORKER)
+
+    servers = [*authority.server, authority.certificate, database.with_name("tokens.json")]
+    assert {path.stat().st_uid for path in servers} == {12345}
+    secrets = [authority.client("nas")[1], database.with_name("tls") / "authority.key"]
+    assert {(path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) for path in secrets} == {
+        (0, 0o600)
+    }
 
 
 @pytest.fixture

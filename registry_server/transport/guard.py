@@ -148,6 +148,7 @@ class Guard:
             raise refusal from None
         finally:
             del self._streams[task]
+            self._ended.pop(task, None)
 
     def read(self) -> None:
         """
