@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker_client._aio import AsyncGenreRegistryClient
     from worker_client._client import GenreRegistryClient
+    from worker_client._credentials import Tls
     from worker_client._curation_values import (
         Change,
         ChangeType,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from worker_client._deadlines import RASPBERRY_PI, WORKSTATION, Deadlines, overall_deadline
     from worker_client._errors import (
         CallCancelled,
+        CredentialsUnusable,
         CurationRefused,
         DeadlineExceeded,
         GenreNotFound,
@@ -73,6 +75,7 @@ __all__ = [
     "CallCancelled",
     "Change",
     "ChangeType",
+    "CredentialsUnusable",
     "CurationRefused",
     "DeadlineExceeded",
     "Deadlines",
@@ -112,14 +115,15 @@ __all__ = [
     "StorageFull",
     "TagContainer",
     "TagSet",
+    "Tls",
     "TokenInvalid",
     "UnmergedGenre",
     "overall_deadline",
 ]
 
 _HOMES = (
-    *("_values", "_curation_values", "_transfer_values", "_deadlines", "_errors"),
-    *("_client", "_aio"),
+    *("_values", "_curation_values", "_transfer_values", "_deadlines", "_credentials"),
+    *("_errors", "_client", "_aio"),
 )
 
 

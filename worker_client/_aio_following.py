@@ -15,7 +15,7 @@ from worker_client._errors import (
     RegistryError,
     RegistryUnavailable,
 )
-from worker_client._following import AWAY_S, AWAY_S_MAX, STATE_ASKED_S, watch_from
+from worker_client._following import AWAY_S, AWAY_S_MAX, STATE_ASKED_S, say_refused, watch_from
 
 log = logging.getLogger("worker_client")
 
@@ -39,6 +39,7 @@ class AsyncFollower:
 
     async def _follow(self) -> None:
         pause_s = AWAY_S
+        told = ""
         while not self._link.is_closed:
             try:
                 await self._watch()
@@ -47,10 +48,10 @@ class AsyncFollower:
             except (CallCancelled, RegistryUnavailable, DeadlineExceeded):
                 pass
             except RegistryError as error:
-                log.warning("Not watched, so that what is known is asked again: %s", error)
+                told = say_refused(error, told)
             finally:
                 if self._cache.is_watched:
-                    pause_s = AWAY_S
+                    pause_s, told = AWAY_S, ""
                 self._cache.age()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, AWAY_S_MAX)
