@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker_client._aio import AsyncGenreRegistryClient
     from worker_client._client import GenreRegistryClient
-    from worker_client._credentials import Tls
     from worker_client._curation_values import (
         Change,
         ChangeType,
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
         StorageFull,
         TokenInvalid,
     )
+    from worker_client._tls import Tls
     from worker_client._transfer_values import (
         ImportedId,
         ImportProblem,
@@ -122,7 +122,7 @@ __all__ = [
 ]
 
 _HOMES = (
-    *("_values", "_curation_values", "_transfer_values", "_deadlines", "_credentials"),
+    *("_values", "_curation_values", "_transfer_values", "_deadlines", "_tls"),
     *("_errors", "_client", "_aio"),
 )
 

@@ -1,7 +1,6 @@
 """Keeping a cache true: a watch of the event loop's own, in a task."""
 
 import asyncio
-import logging
 from contextlib import aclosing, suppress
 from contextvars import Context
 
@@ -16,8 +15,6 @@ from worker_client._errors import (
     RegistryUnavailable,
 )
 from worker_client._following import AWAY_S, AWAY_S_MAX, STATE_ASKED_S, say_refused, watch_from
-
-log = logging.getLogger("worker_client")
 
 
 class AsyncFollower:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
-from worker_client._credentials import Credentials, Files, Metadata
+from worker_client._credentials import Credentials, Metadata
 from worker_client._curation_values import GenreChange
 from worker_client._deadlines import left_s
 from worker_client._errors import (
@@ -20,6 +20,7 @@ from worker_client._errors import (
     TokenInvalid,
     error_of_call,
 )
+from worker_client._files import Files
 from worker_client._watching import Watch
 
 
@@ -33,7 +34,7 @@ class AsyncLink:
         """Closed for new certificates: what it was cut off from may be made again."""
         self.loop = asyncio.get_running_loop()
         self._credentials = credentials
-        self._files = Files(credentials.tls)
+        self._files = Files(credentials.tls.paths if credentials.tls else ())
         self._streams = 0
         if credentials.tls is None:
             self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)

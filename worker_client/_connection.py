@@ -16,7 +16,7 @@ from worker_client._cache import AGE_S_DEFAULT, SIZE_DEFAULT, Cache
 from worker_client._calls import Answer, Call
 from worker_client._circuit import Gate
 from worker_client._config import TARGET_DEFAULT
-from worker_client._credentials import Credentials, Tls
+from worker_client._credentials import Credentials
 from worker_client._curation_values import GenreChange
 from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, left_s
 from worker_client._errors import (
@@ -31,6 +31,7 @@ from worker_client._errors import (
 from worker_client._following import Follower
 from worker_client._link import Link
 from worker_client._sharing import Asked, Desk, Key, Value
+from worker_client._tls import Tls
 from worker_client._values import Resolution, ResolvedTags, TagSet
 from worker_client._watching import Watch
 

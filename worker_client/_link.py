@@ -12,10 +12,11 @@ from google.protobuf.message import Message
 from worker_client import _forking
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
-from worker_client._credentials import Credentials, Files, Metadata
+from worker_client._credentials import Credentials, Metadata
 from worker_client._curation_values import GenreChange
 from worker_client._deadlines import left_s
 from worker_client._errors import CallCancelled, RegistryError, TokenInvalid, error_of_call
+from worker_client._files import Files
 from worker_client._watching import Watch
 
 _STATE_ASKED_S = 0.05
@@ -32,7 +33,7 @@ class Link:
         """Closed for a fork or new certificates: what it was cut off from may be made again."""
         self._closed = threading.Event()
         self._credentials = credentials
-        self._files = Files(credentials.tls)
+        self._files = Files(credentials.tls.paths if credentials.tls else ())
         self._streams = 0
         if credentials.tls is None:
             self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)

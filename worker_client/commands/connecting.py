@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from worker_client._config import TARGET_DEFAULT
-from worker_client._credentials import Tls
+from worker_client._credentials import Credentials
+from worker_client._tls import Tls
 
 TOKEN_VARIABLE = "GENRE_REGISTRY_TOKEN"
 FILES = {
@@ -70,10 +71,8 @@ def token_and_tls(context: click.Context) -> dict[str, Any]:
         raise click.UsageError("--certificate and --key go together: give both or neither.")
     if ca is None and certificate is not None:
         raise click.UsageError("--certificate is for TLS, which wants --ca too.")
-    if isinstance(token, str) and not (
-        token.isascii() and token.isprintable() and " " not in token
-    ):
-        raise click.UsageError(
-            f"{TOKEN_VARIABLE} holds no token: one is a word of printable ASCII."
-        )
+    try:
+        Credentials(token, None)
+    except ValueError as error:
+        raise click.UsageError(f"{TOKEN_VARIABLE}: {error}") from None
     return {"token": token, "tls": None if ca is None else Tls(ca, certificate, key)}
