@@ -15,11 +15,11 @@ from pathlib import Path
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from registry_server.catalogue import Catalogue
 from registry_server.change_feed import ChangeFeed
 from registry_server.packs.reading import knowledge_of, pack_of
+from registry_server.protected import protected, warn_of_plaintext
 from registry_server.registry import Registry
 from registry_server.settings import Settings
 from registry_server.storage import Store
@@ -27,6 +27,8 @@ from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, generic_handler
+from registry_server.transport.guard import Guard
+from registry_server.transport.reflecting import reflecting_handler
 from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
 from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import StorageFailed, StorageFull
@@ -45,7 +47,6 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # Clients that keep an idle connection alive may ping as often as this.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
-SOCKET_MODE = 0o660
 
 _held: list[grpc.aio.Server] = []
 """A server that nobody holds begins to stop in gRPC's way, even when it has been drained."""
@@ -70,7 +71,9 @@ async def serve(settings: Settings) -> None:
         DatabaseUnusable: the database can't be served.
         AddressTaken: another server has the address.
         StorageGone: the storage failed; everybody under way was answered.
+        SettingsError: who may call, or the certificates, can't be used as they are.
     """
+    guard, credentials = protected(settings)
     stopping = asyncio.Event()
     failed = asyncio.Event()
 
@@ -100,7 +103,9 @@ async def serve(settings: Settings) -> None:
         except StorageFailed as failure:
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
-        async with _listening(server, settings, store, catalogue, feed) as address:
+        async with _listening(
+            server, settings, store, catalogue, feed, guard, credentials
+        ) as address:
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
             log.info(
@@ -114,6 +119,7 @@ async def serve(settings: Settings) -> None:
                     **({"migrated": migrated} if migrated else {}),
                 },
             )
+            warn_of_plaintext(settings)
             notify_systemd("READY=1")
             # What a start makes stays: it is looked at once, and never again.
             gc.collect()
@@ -154,6 +160,8 @@ async def _listening(
     store: Store,
     catalogue: Catalogue,
     feed: ChangeFeed,
+    guard: Guard,
+    credentials: grpc.ServerCredentials | None,
 ) -> AsyncIterator[str]:
     """
     Serve *catalogue* at the settings' address, which is given; drain on leaving.
@@ -189,16 +197,17 @@ async def _listening(
         SERVICES["GenreOperations"]: operating,
     }
     server.add_generic_rpc_handlers(
-        [generic_handler(service, servicer, door) for service, servicer in servicers.items()]
+        [generic_handler(service, servicer, door, guard) for service, servicer in servicers.items()]
     )
     names = [service.full_name for service in servicers]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    reflection.enable_server_reflection(
-        [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    server.add_generic_rpc_handlers(
+        [reflecting_handler([*names, health.SERVICE_NAME], door, guard)]
     )
-    with _bound(server, settings) as address:
+    with _bound(server, settings, credentials) as address:
         await server.start()
+        following = asyncio.create_task(guard.follow())
         for service in ("", *names):
             await healthy.set(service, SERVING)
         try:
@@ -208,16 +217,25 @@ async def _listening(
             feed.close()
             await door.close(settings.shutdown_grace_s)
             await catalogue.close()
+            following.cancel()
 
 
 @contextmanager
-def _bound(server: grpc.aio.Server, settings: Settings) -> Iterator[str]:
+def _bound(
+    server: grpc.aio.Server, settings: Settings, credentials: grpc.ServerCredentials | None
+) -> Iterator[str]:
     """Bind *server* to the settings' address and give it as callers write it."""
     path = settings.socket_path
+
+    def add_port(address: str) -> int:
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
+
     if path is None:
         host, _, _ = settings.listen.rpartition(":")
         try:
-            bound = server.add_insecure_port(settings.listen)
+            bound = add_port(settings.listen)
         except RuntimeError as error:
             raise AddressTaken(
                 f"Can't listen on {settings.listen}: another server has that port, or it needs "
@@ -237,9 +255,9 @@ def _bound(server: grpc.aio.Server, settings: Settings) -> Iterator[str]:
         except OSError as error:
             raise AddressTaken(f"Can't listen on unix:{path}: {error.strerror}.") from error
         # The socket's mode follows the umask.
-        mask = os.umask(0o777 & ~SOCKET_MODE)
+        mask = os.umask(0o777 & ~int(settings.socket_mode, 8))
         try:
-            server.add_insecure_port(f"unix:{path.absolute()}")
+            add_port(f"unix:{path.absolute()}")
         except RuntimeError as error:
             raise AddressTaken(
                 f"Can't listen on unix:{path}. See that the path is at most 107 bytes long and "

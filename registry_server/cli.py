@@ -3,15 +3,25 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import click
 
+from registry_server.commands.options import (
+    EXIT_SETTINGS,
+    Command,
+    access_options,
+)
+from registry_server.commands.options import database_options as _database_options
+from registry_server.commands.options import refuse as _refuse
+from registry_server.commands.options import settings_of as _settings
+from registry_server.commands.schema import schema
+from registry_server.commands.tls import tls
+from registry_server.commands.tokens import token
 from registry_server.logs import set_up_logging
 from registry_server.packs.reading import knowledge_of, pack_of
-from registry_server.settings import Setting, Settings, SettingsError, read_settings
+from registry_server.settings import SettingsError
 from registry_server.store.checking import check as check_database
 from registry_server.store.checking import imported_packs
 from registry_server.store.failures import DatabaseUnusable
@@ -20,37 +30,6 @@ from registry_server.store.owning import close_writer, open_writer, owned
 EXIT_UNSOUND = 1
 EXIT_ADDRESS_TAKEN = 71
 EXIT_STORAGE_FAILED = 74
-EXIT_SETTINGS = 78
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def _refuse(error: Exception, exit_code: int) -> NoReturn:
-    click.echo(f"genre-registry: {error}", err=True)
-    sys.exit(exit_code)
-
-
-def _settings(file: Path | None, **flags: object) -> tuple[Settings, list[Setting]]:
-    try:
-        return read_settings(file, os.environ, flags)
-    except SettingsError as error:
-        _refuse(error, EXIT_SETTINGS)
-
-
-def _database_options(command: Command) -> Command:
-    for option in (
-        click.option("--database", metavar="FILE", help="The SQLite file."),
-        click.option(
-            "--settings",
-            "settings_file",
-            metavar="FILE",
-            envvar="GENRE_REGISTRY_SETTINGS",
-            type=click.Path(path_type=Path),
-            help="A TOML file of settings.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 _pack_options = (
@@ -63,6 +42,9 @@ def _serve_options(command: Command) -> Command:
     for option in (
         *_pack_options,
         click.option("--shutdown-grace-s", type=float, metavar="S", help="For calls under way."),
+        click.option("--watch-heartbeat-s", type=float, metavar="S", help="For idle watchers."),
+        click.option("--history-kept", type=int, metavar="N", help="Changes kept to watch."),
+        *access_options,
         click.option("--listen", metavar="HOST:PORT|unix:PATH", help="Where to listen."),
     ):
         command = option(command)
@@ -82,6 +64,7 @@ def main() -> None:
       65  the file is not a genre registry's database
       66  there is no database
       71  another server has the address
+      73  a file can't be written
       74  the storage failed, or the database can't be used
       75  another process serves the database
       76  a newer version wrote the database
@@ -93,7 +76,17 @@ def main() -> None:
 @_serve_options
 def serve_command(settings_file: Path | None, **flags: object) -> None:
     """Serve until SIGTERM; migrations run first."""
-    settings, _ = _settings(settings_file, **flags)
+    settings, found = _settings(settings_file, **flags)
+    [tokens] = [setting for setting in found if setting.name == "tokens"]
+    if tokens.source != "default" and not settings.tokens.exists():
+        # Whoever names a token file means that callers need tokens.
+        _refuse(
+            SettingsError(
+                f"{tokens.source}: tokens: there is no {settings.tokens}; the first token makes "
+                "it: genre-registry token new."
+            ),
+            EXIT_SETTINGS,
+        )
     # What gRPC's core would print is said in words; it reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from registry_server.app import AddressTaken, StorageGone, serve
@@ -103,6 +96,8 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
         asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:
         _refuse(error, error.exit_code)
+    except SettingsError as error:
+        _refuse(error, EXIT_SETTINGS)
     except AddressTaken as error:
         _refuse(error, EXIT_ADDRESS_TAKEN)
     except StorageGone:
@@ -166,6 +161,7 @@ def settings_command(settings_file: Path | None, **flags: object) -> None:
     for setting in found:
         value = setting.value
         shown = ", ".join(value) if isinstance(value, tuple) else value
+        shown = "none" if shown in (None, "") else shown
         click.echo(f"{setting.name:{width}}  {shown}  ({setting.source})")
 
 
@@ -186,6 +182,9 @@ def packs(settings_file: Path | None, **flags: object) -> None:
     for conflict in knowledge.conflicts:
         click.echo(f"not followed: {conflict}")
 
+
+for topic in (token, tls, schema):
+    main.add_command(topic)
 
 if __name__ == "__main__":
     main()

@@ -5,7 +5,6 @@ Flags override the environment (`GENRE_REGISTRY_*`), which overrides the file, w
 overrides the defaults.
 """
 
-import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,12 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from registry_server.packs.reading import PACKS
+from registry_server.protection import (
+    UNIX,
+    networks_of,
+    refuse_listener,
+    refuse_secret,
+    refuse_socket_mode,
+    refuse_unprotected,
+    roles_of,
+)
+from registry_server.protection import SettingsError as SettingsError
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.refusals import InvalidName
 
 ENVIRONMENT_PREFIX = "GENRE_REGISTRY_"
+CLIENTS_OWN = frozenset({"TOKEN", "TOKEN_FILE", "CA", "CERTIFICATE", "KEY"})
+"""What variables with the prefix are for those who call, rather than for the server."""
+FLAGS = {"plaintext_networks": "--plaintext-network"}
+"""The flags that are not named as their settings are."""
 LISTEN_DEFAULT = "127.0.0.1:50051"
-UNIX = "unix:"
 PLACEHOLDERS = (
     *("Unknown", "Unknown Genre", "Other", "Others", "None", "No Genre", "Not Specified"),
     *("Undefined", "Unspecified", "Unclassified", "Uncategorized", "Untagged", "Misc", "Misc."),
@@ -27,10 +39,6 @@ PLACEHOLDERS = (
     *("Sonstiges", "Andere", "Desconocido", "Otro", "Otros"),
 )
 """What taggers write when they know no genre."""
-
-
-class SettingsError(Exception):
-    """A setting is unknown or wrong; the message names it, its source and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +56,19 @@ class Settings:
     What a server runs with.
 
     Attributes:
-        listen: `HOST:PORT` on loopback (port 0 takes a free one), or `unix:PATH`.
+        listen: `HOST:PORT` (port 0 takes a free one), or `unix:PATH`. Beyond loopback only with
+            TLS, or for `plaintext_networks`, and only with tokens or client certificates.
         database: The SQLite file.
+        tokens: The file of those who may call. While there is none, and no `tls_client_ca`,
+            whoever is on this machine may do everything.
+        tls_certificate: The server's certificate, with what it was signed by; None for no TLS.
+            Both this and its key are read anew when they change.
+        tls_key: The certificate's key.
+        tls_client_ca: The authority that signs callers' certificates: no connection without
+            one. None asks for none.
+        tls_names: Whom a certificate may be for, each as "NAME=ROLE": it stands for a token.
+        plaintext_networks: Private networks, as CIDR, from which calls are taken without TLS.
+        socket_mode: The unix socket's mode, in octal digits.
         shutdown_grace_s: How long calls under way may take to end at a shutdown, 0 to 3600.
         packs_off: Reference packs that are left out; `genre-registry packs` lists all.
         placeholders: Texts that stand for no genre in a tag, whatever their case.
@@ -60,6 +79,13 @@ class Settings:
 
     listen: str = LISTEN_DEFAULT
     database: Path
+    tokens: Path
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_names: tuple[str, ...] = ()
+    plaintext_networks: tuple[str, ...] = ()
+    socket_mode: str = "0660"
     shutdown_grace_s: float = 5.0
     packs_off: tuple[str, ...] = ()
     placeholders: tuple[str, ...] = PLACEHOLDERS
@@ -67,11 +93,18 @@ class Settings:
     watch_heartbeat_s: float = 15.0
 
     def __post_init__(self) -> None:
-        if self.listen.startswith(UNIX):
-            if not self.listen.removeprefix(UNIX):
-                raise SettingsError("listen: unix: wants a path, as in unix:/run/genres.sock.")
-        else:
-            _check_host_and_port(self.listen)
+        refuse_listener(self.listen)
+        roles_of(self.tls_names)
+        networks_of(self.plaintext_networks)
+        refuse_socket_mode(self.socket_mode)
+        refuse_unprotected(
+            self.listen,
+            tls_certificate=self.tls_certificate,
+            tls_key=self.tls_key,
+            tls_client_ca=self.tls_client_ca,
+            tls_names=self.tls_names,
+            plaintext_networks=self.plaintext_networks,
+        )
         if not 0 <= self.shutdown_grace_s <= 3600:
             raise SettingsError("shutdown_grace_s: 0 to 3600 seconds are allowed.")
         if not 1 <= self.history_kept <= 1_000_000_000:
@@ -93,28 +126,6 @@ class Settings:
         """Where the unix socket goes; None for TCP."""
         path = self.listen.removeprefix(UNIX)
         return Path(path) if path != self.listen else None
-
-
-def _check_host_and_port(listen: str) -> None:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or not host:
-        raise SettingsError(f"listen: {listen!r} is neither HOST:PORT nor unix:PATH.")
-    if host == "localhost":
-        return
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address
-    try:
-        bracketed = host.startswith("[") and host.endswith("]")
-        address = ipaddress.IPv6Address(host[1:-1]) if bracketed else ipaddress.IPv4Address(host)
-    except ValueError:
-        raise SettingsError(
-            f"listen: the host {host!r} is not an address; write 127.0.0.1, [::1] or localhost."
-        ) from None
-    if not address.is_loopback:
-        raise SettingsError(
-            f"listen: {listen} is beyond loopback, where anyone on the network could call. "
-            "Without TLS and tokens that is refused; listen on 127.0.0.1, or on a unix socket "
-            "to share with containers."
-        )
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
@@ -139,26 +150,28 @@ def read_settings(
     Raises:
         SettingsError: a key is unknown, a value is wrong, or the file can't be read.
     """
-    found: dict[str, Setting] = {
-        "listen": Setting("listen", LISTEN_DEFAULT, "default"),
-        "database": Setting("database", state_directory(environment) / "registry.db", "default"),
-        **{
-            name: Setting(name, getattr(Settings, name), "default")
-            for name in (
-                *("shutdown_grace_s", "packs_off", "placeholders"),
-                *("history_kept", "watch_heartbeat_s"),
-            )
-        },
+    database = Setting("database", state_directory(environment) / "registry.db", "default")
+    found = {
+        field.name: Setting(field.name, field.default, "default")
+        for field in fields(Settings)
+        if field.name not in ("database", "tokens")
     }
     given = [
         *(Setting(name, value, str(file)) for name, value in _from_file(file).items()),
         *_from_environment(environment),
-        *(Setting(n, value, f"--{n}".replace("_", "-")) for n, value in flags.items()),
+        *(
+            Setting(n, value, FLAGS.get(n, f"--{n}".replace("_", "-")))
+            for n, value in flags.items()
+        ),
     ]
     for setting in given:
         if setting.value is not None:
             name = _known(setting)
             found[name] = Setting(name, _typed(setting), setting.source)
+    database = found.setdefault("database", database)
+    # Beside the database, so that a second registry of the same user has its own.
+    found.setdefault("tokens", Setting("tokens", _beside(database.value), "default"))
+    found = {field.name: found[field.name] for field in fields(Settings)}
     try:
         values: dict[str, Any] = {name: setting.value for name, setting in found.items()}
         settings = Settings(**values)
@@ -166,6 +179,10 @@ def read_settings(
         name = str(error).partition(":")[0]
         raise SettingsError(f"{found[name].source}: {error}") from None
     return settings, list(found.values())
+
+
+def _beside(database: object) -> Path:
+    return Path(str(database)).with_name("tokens.json")
 
 
 def _from_file(file: Path | None) -> dict[str, object]:
@@ -183,7 +200,8 @@ def _from_environment(environment: Mapping[str, str]) -> list[Setting]:
     return [
         Setting(name.removeprefix(ENVIRONMENT_PREFIX).lower(), value, name)
         for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and name != ENVIRONMENT_PREFIX + "SETTINGS"
+        if name.startswith(ENVIRONMENT_PREFIX)
+        and name.removeprefix(ENVIRONMENT_PREFIX) not in ("SETTINGS", *CLIENTS_OWN)
     ]
 
 
@@ -201,6 +219,13 @@ def _typed(setting: Setting) -> object:
     read, kind = {
         "listen": (_text, "a text"),
         "database": (_path, "a path"),
+        "tokens": (_file, "a path"),
+        "tls_certificate": (_file, "a path"),
+        "tls_key": (_file, "a path"),
+        "tls_client_ca": (_file, "a path"),
+        "tls_names": (_texts, "a list of texts"),
+        "plaintext_networks": (_texts, "a list of texts"),
+        "socket_mode": (_text, "a text"),
         "shutdown_grace_s": (_number, "a number"),
         "packs_off": (_texts, "a list of texts"),
         "placeholders": (_texts, "a list of texts"),
@@ -221,6 +246,12 @@ def _text(value: object) -> str:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError
     return str(value)
+
+
+def _file(value: object) -> Path:
+    text = _text(value)
+    refuse_secret(text)
+    return Path(text)
 
 
 def _path(value: object) -> Path:

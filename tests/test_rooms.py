@@ -28,6 +28,7 @@ CORE = (
 )
 BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
+    *("registry_server.protected", "registry_server.protection", "registry_server.tokens"),
     *("registry_server.transport", *CORE, *PACKS, *VOCABULARY),
 )
 WIRE = ("grpc", "grpc_status", "google", "genre_registry")
@@ -49,10 +50,21 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/tally.py": VOCABULARY,
     "registry_server/page_token.py": VOCABULARY,
     "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),
-    "registry_server/transport": ("registry_server.transport", *CORE, *VOCABULARY, *WIRE),
-    "registry_server/settings.py": (*PACKS, *VOCABULARY),
+    "registry_server/transport": (
+        *("registry_server.transport", "registry_server.tokens", *CORE, *VOCABULARY, *WIRE),
+        *("grpc_health", "grpc_reflection"),
+    ),
+    "registry_server/settings.py": ("registry_server.protection", *PACKS, *VOCABULARY),
+    "registry_server/protection.py": VOCABULARY,
+    "registry_server/tokens.py": VOCABULARY,
+    "registry_server/authority.py": ("registry_server.tokens", *VOCABULARY),
+    "registry_server/protected.py": (
+        *("registry_server.protection", "registry_server.settings", "registry_server.tokens"),
+        *("registry_server.transport", *VOCABULARY, "grpc"),
+    ),
     "registry_server/logs.py": (),
     "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
+    "registry_server/commands": ("registry_server", "click"),
     "registry_server/cli.py": ("registry_server", "click"),
     "registry_server/__init__.py": (),
     "worker_client": ("worker_client", *WIRE, "click", "mutagen", "tqdm", "yaml"),

@@ -30,6 +30,17 @@ def values_of(
     return {each.name: (each.value, each.source) for each in found}
 
 
+UNPROTECTED = {
+    "tls_certificate": (None, "default"),
+    "tls_key": (None, "default"),
+    "tls_client_ca": (None, "default"),
+    "tls_names": ((), "default"),
+    "plaintext_networks": ((), "default"),
+    "socket_mode": ("0660", "default"),
+}
+"""How a server that only this machine can reach is protected."""
+
+
 def listening(listen: object) -> Settings:
     return read_settings(None, {}, {"listen": listen})[0]
 
@@ -41,6 +52,8 @@ def test_without_any_settings_the_defaults_are_in_force() -> None:
     assert found == {
         "listen": (LISTEN_DEFAULT, "default"),
         "database": (Path("/var/lib/genres/registry.db"), "default"),
+        "tokens": (Path("/var/lib/genres/tokens.json"), "default"),
+        **UNPROTECTED,
         "shutdown_grace_s": (5.0, "default"),
         "packs_off": ((), "default"),
         "placeholders": (PLACEHOLDERS, "default"),
@@ -57,6 +70,8 @@ def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> 
     assert values_of(file, environment, listen="127.0.0.1:3", database=None) == {
         "listen": ("127.0.0.1:3", "--listen"),
         "database": (Path("env.db"), "GENRE_REGISTRY_DATABASE"),
+        "tokens": (Path("tokens.json"), "default"),
+        **UNPROTECTED,
         "shutdown_grace_s": (1.0, str(file)),
         "packs_off": ((), "default"),
         "placeholders": (PLACEHOLDERS, "default"),
@@ -93,8 +108,9 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         values_of(environment={"GENRE_REGISTRY_LISTEN_ON": "127.0.0.1:1"})
 
     allowed = (
-        "there are listen, database, shutdown_grace_s, packs_off, placeholders, history_kept, "
-        "watch_heartbeat_s."
+        "there are listen, database, tokens, tls_certificate, tls_key, tls_client_ca, tls_names, "
+        "plaintext_networks, socket_mode, shutdown_grace_s, packs_off, placeholders, history_kept, "
+        "history_kept, watch_heartbeat_s."
     )
     assert str(in_file.value) == f"{file}: there is no setting 'lissen'; {allowed}"
     assert str(in_environment.value) == (
@@ -109,6 +125,22 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ('listen = ""', "listen wants a text, not ''"),
         ('listen = ["127.0.0.1:1"]', "listen wants a text"),
         ("database = 1", "database wants a path, not 1"),
+        ('tokens = "grt_x"', "tokens wants the path of a file, not what is in it"),
+        ('tls_key = "-----BEGIN PRIVATE KEY-----"', "tls_key wants the path of a file"),
+        ('tls_key = "a.key"', "tls_certificate: a certificate and its key go together"),
+        ('tls_certificate = "a.pem"', "tls_key: a certificate and its key go together"),
+        ('tls_client_ca = "a.pem"', "tls_client_ca: wants tls_certificate and tls_key too"),
+        ('tls_names = ["nas=worker"]', "tls_names: without tls_client_ca no certificate"),
+        ('tls_names = ["nas"]', "tls_names: 'nas' is not NAME=ROLE"),
+        ('tls_names = ["nas=boss"]', "there is no role 'boss'; there are reader, worker, curator,"),
+        ('tls_names = ["a b=worker"]', "tls_names: 'a b' can be no caller's name"),
+        ('tls_names = ["local=worker"]', "tls_names: 'local' is what callers without a token"),
+        ('tls_names = ["a=worker", "a=reader"]', "tls_names: a is there twice"),
+        ('plaintext_networks = ["172.18.0.1/16"]', "'172.18.0.1/16' is no network"),
+        ('plaintext_networks = ["0.0.0.0/0"]', "0.0.0.0/0 is more than a private network"),
+        ('plaintext_networks = ["8.8.8.0/24"]', "8.8.8.0/24 is more than a private network"),
+        ('socket_mode = "rw"', "socket_mode: 'rw' is no mode of three octal digits"),
+        ("socket_mode = 660", "socket_mode wants a text, not 660"),
         ('database = "postgresql://db/genres"', "postgresql databases are not served yet"),
         ('shutdown_grace_s = "soon"', "shutdown_grace_s wants a number, not 'soon'"),
         ("shutdown_grace_s = true", "shutdown_grace_s wants a number, not True"),
@@ -222,6 +254,13 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
     assert [line.split() for line in printed.stdout.splitlines()] == [
         ["listen", "unix:/run/genres.sock", "(--listen)"],
         ["database", "/srv/genres.db", "(GENRE_REGISTRY_DATABASE)"],
+        ["tokens", "/srv/tokens.json", "(default)"],
+        ["tls_certificate", "none", "(default)"],
+        ["tls_key", "none", "(default)"],
+        ["tls_client_ca", "none", "(default)"],
+        ["tls_names", "none", "(default)"],
+        ["plaintext_networks", "none", "(default)"],
+        ["socket_mode", "0660", "(default)"],
         ["shutdown_grace_s", "7.0", f"({file})"],
         ["packs_off", "beets,", "discogs", "(--packs-off)"],
         ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],

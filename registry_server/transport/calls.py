@@ -11,6 +11,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
+from registry_server.transport.guard import Guard, calling
+from registry_server.transport.permissions import lowest_role
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
 from registry_server.vocabulary.curation_refusals import WatcherTooSlow
 from registry_server.vocabulary.refusals import RegistryError, ShuttingDown, StorageFailed
@@ -31,9 +33,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Method = Callable[[bytes, Context], Awaitable[bytes | Message]]
 StreamMethod = Callable[[Any, Context], AsyncGenerator[bytes | Message]]
 """Takes bytes, or, where the caller streams too, an iterator of them."""
-
-LOCAL = "local"
-"""The caller's name where none is needed."""
 
 
 class Door:
@@ -117,7 +116,7 @@ class Door:
 
 
 def generic_handler(
-    service: ServiceDescriptor, servicer: Callable[[], object], door: Door
+    service: ServiceDescriptor, servicer: Callable[[], object], door: Door, guard: Guard
 ) -> grpc.GenericRpcHandler:
     """
     Return the handler that serves *service* by the methods of the same names that *servicer*
@@ -127,7 +126,7 @@ def generic_handler(
     a reason, and a reply that is known already needs no encoding.
     """
     handlers = {
-        method.name: _handler(method, _late(servicer, method.name), door)
+        method.name: _handler(method, _late(servicer, method.name), door, guard)
         for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -141,20 +140,27 @@ def _late(servicer: Callable[[], object], name: str) -> Callable[[Any, Context],
 
 
 def _handler(
-    method: MethodDescriptor, serve: Any, door: Door
+    method: MethodDescriptor, serve: Any, door: Door, guard: Guard
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    rpc = f"{method.containing_service.full_name}/{method.name}"
+    # Every RPC of the contract has its lowest role, or the server does not start.
+    lowest_role(rpc)
     if not method.server_streaming:
-        return grpc.unary_unary_rpc_method_handler(answering(method.name, serve, door))
-    streamed: Any = streaming(method.name, serve, door)
+        return grpc.unary_unary_rpc_method_handler(answering(rpc, serve, door, guard))
+    streamed: Any = streaming(rpc, serve, door, guard)
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(streamed)
     return grpc.unary_stream_rpc_method_handler(streamed)
 
 
 def answering(
-    name: str, method: Method, door: Door
+    rpc: str, method: Method, door: Door, guard: Guard
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    """Return *method* behind *door*, such that whatever it raises is answered as a status."""
+    """
+    Return *method* behind *door* and *guard*, such that whatever it raises is answered as a
+    status. Who may not make the call learns nothing else of it.
+    """
+    name = rpc.rpartition("/")[2]
 
     async def answer(data: bytes, context: Context) -> bytes:
         try:
@@ -162,6 +168,7 @@ def answering(
         except ShuttingDown as refusal:
             await _refuse(name, refusal, context)
         try:
+            calling.set(guard.admit(rpc, context))
             return _encoded(await method(data, context))
         except Exception as failure:
             await _refuse(name, failure, context)
@@ -173,13 +180,15 @@ def answering(
 
 
 def streaming(
-    name: str, method: StreamMethod, door: Door
+    rpc: str, method: StreamMethod, door: Door, guard: Guard
 ) -> Callable[[Any, Context], Awaitable[None]]:
     """As `answering`, for a *method* that streams; who takes nothing for long is let go."""
+    name = rpc.rpartition("/")[2]
 
     async def stream(asked: Any, context: Context) -> None:
         try:
-            with door.stream():
+            with door.stream(), guard.staying(rpc, context) as caller:
+                calling.set(caller)
                 await send_all(asked, context)
             return
         except grpc.aio.InternalError:
@@ -226,7 +235,7 @@ async def _refuse(name: str, failure: Exception, context: Context) -> None:
 
 def caller_of(_context: Context) -> str:
     """Return the caller's name, for the journal."""
-    return LOCAL
+    return calling.get().name
 
 
 def deadline_s_of(context: Context) -> float:

@@ -1,0 +1,92 @@
+"""`genre-registry token`: who may call."""
+
+from pathlib import Path
+
+import click
+
+from registry_server.commands.options import (
+    EXIT_SETTINGS,
+    database_options,
+    refuse,
+    settings_of,
+    tokens_option,
+)
+from registry_server.tokens import TokensUnusable, add_token, read_tokens, revoke_token
+from registry_server.vocabulary.callers import Role
+
+EXIT_USAGE = 2
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke tokens; a running server follows within two seconds.
+
+    Once there is a token file, every caller needs a token, on this machine too.
+    """
+
+
+@token.command()
+@click.option("--name", required=True, help="The caller's; the journal of changes keeps it.")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice([str(role) for role in Role]),
+    help="What the caller may do; each may also do what those before it may.",
+)
+@tokens_option
+@database_options
+def new(settings_file: Path | None, name: str, role: str, **flags: object) -> None:
+    """Make a token and print it, this once."""
+    settings, _ = settings_of(settings_file, **flags)
+    is_first = not settings.tokens.exists()
+    try:
+        made = add_token(settings.tokens, name, Role.of(role))
+    except ValueError as error:
+        refuse(error, EXIT_USAGE)
+    except TokensUnusable as error:
+        refuse(error, EXIT_SETTINGS)
+    click.echo(made)
+    click.echo(
+        f"This is {name}'s token, a {role}'s, and can't be shown again; {settings.tokens} keeps "
+        "only a hash. Callers send it as metadata, authorization: Bearer TOKEN; genrectl and the "
+        "client take it from GENRE_REGISTRY_TOKEN, or the file GENRE_REGISTRY_TOKEN_FILE.",
+        err=True,
+    )
+    if is_first:
+        click.echo("From now on every caller needs a token, on this machine too.", err=True)
+
+
+@token.command("list")
+@tokens_option
+@database_options
+def list_command(settings_file: Path | None, **flags: object) -> None:
+    """List who has a token: name, role, and when it was made."""
+    settings, _ = settings_of(settings_file, **flags)
+    try:
+        entries = read_tokens(settings.tokens)
+    except FileNotFoundError:
+        click.echo(f"There is no {settings.tokens}: nobody has a token.", err=True)
+        return
+    except TokensUnusable as error:
+        refuse(error, EXIT_SETTINGS)
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        click.echo(f"{entry.name:{width}}  {entry.role:8}  {entry.created}")
+    if not entries:
+        click.echo(f"{settings.tokens} holds no token: nobody may call by one.", err=True)
+
+
+@token.command()
+@click.argument("name")
+@tokens_option
+@database_options
+def revoke(settings_file: Path | None, name: str, **flags: object) -> None:
+    """Take NAME's token away."""
+    settings, _ = settings_of(settings_file, **flags)
+    try:
+        revoke_token(settings.tokens, name)
+    except ValueError as error:
+        refuse(error, EXIT_USAGE)
+    except TokensUnusable as error:
+        refuse(error, EXIT_SETTINGS)
+    click.echo(f"{name} may no longer call; a running server knows it within two seconds.")

@@ -1,0 +1,227 @@
+"""Who may call: asked of every call but health's, before anything of it is read."""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+
+from registry_server.tokens import TokensUnusable, hash_of, read_tokens
+from registry_server.transport.permissions import lowest_role
+from registry_server.vocabulary.callers import LOCAL, Caller, Role
+from registry_server.vocabulary.refusals import (
+    NotAuthenticated,
+    PlaintextRefused,
+    RoleTooLow,
+    TokenInvalid,
+)
+
+CHANGE_SEEN_S = 1.0
+"""How soon a changed token file is in force, at the latest."""
+PEERS_MAX = 1000
+"""Most connections whose network is remembered."""
+
+log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Network = IPv4Network | IPv6Network
+
+calling: ContextVar[Caller] = ContextVar("calling", default=LOCAL)
+"""Who makes the call that this task answers."""
+
+
+class Guard:
+    """
+    Knows callers by their tokens and certificates, and what each may do by its role.
+
+    Args:
+        tokens: The token file, which need not be there.
+        names: The roles of those whom a certificate names; empty without mutual TLS.
+        networks: Where calls without TLS may come from; None if it does not matter.
+        local_may: Whether callers hold every role, under the name `LOCAL`, for as long as
+            there has been no token file.
+    """
+
+    def __init__(
+        self,
+        tokens: Path,
+        *,
+        names: Mapping[str, Role],
+        networks: Sequence[Network] | None,
+        local_may: bool,
+    ) -> None:
+        self._path = tokens
+        self._names = names
+        self._networks = networks
+        self._is_open = local_may
+        self._callers: dict[str, tuple[str, Caller]] = {}
+        self._lowest: dict[str, Role] = {}
+        self._peers: dict[str, bool] = {}
+        self._streams: dict[asyncio.Task[Any], tuple[str, Context]] = {}
+        self._ended: dict[asyncio.Task[Any], NotAuthenticated | RoleTooLow] = {}
+        self._read_as: tuple[int, ...] | None = None
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether there is a token file, be it an empty one."""
+        return self._read_as is not None
+
+    def admit(self, rpc: str, context: Context) -> Caller:
+        """
+        Return who makes the call of *rpc* ("package.Service/Method"), who may make it.
+
+        Raises:
+            NotAuthenticated: it is not known who calls.
+            RoleTooLow: it is known, and the role is too low.
+        """
+        if self._is_open:
+            return LOCAL
+        caller = self._caller(context)
+        lowest = self._lowest.get(rpc) or self._lowest.setdefault(rpc, lowest_role(rpc))
+        if caller.role < lowest:
+            raise RoleTooLow(caller, lowest)
+        return caller
+
+    def _caller(self, context: Context) -> Caller:
+        if self._networks is not None:
+            self._refuse_elsewhere(context.peer())
+        for key, value in context.invocation_metadata() or ():
+            if key == "authorization":
+                return self._holder(str(value))
+        if self._names:
+            return self._named(context.auth_context())
+        raise TokenInvalid.missing()
+
+    def _holder(self, authorization: str) -> Caller:
+        """Return who holds the token; what is compared is its hash, in constant time."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise TokenInvalid.missing()
+        given = hash_of(token)
+        found = self._callers.get(given)
+        if found is None or not hmac.compare_digest(found[0], given):
+            raise TokenInvalid.unknown()
+        return found[1]
+
+    def _named(self, authenticated: Mapping[str, Any]) -> Caller:
+        """Return whom the certificate is for, which TLS has looked at already."""
+        shown = [
+            name.decode("utf-8", "replace")
+            for kind in ("x509_subject_alternative_name", "x509_common_name")
+            for name in authenticated.get(kind, ())
+        ]
+        for name in shown:
+            if name in self._names:
+                return Caller(name, self._names[name])
+        raise TokenInvalid.certificate_unlisted(list(dict.fromkeys(shown)))
+
+    def _refuse_elsewhere(self, peer: str) -> None:
+        may = self._peers.get(peer)
+        if may is None:
+            if len(self._peers) >= PEERS_MAX:
+                self._peers.clear()
+            may = self._peers[peer] = _is_in(peer, self._networks or ())
+        if not may:
+            raise PlaintextRefused(_host_of(peer))
+
+    @contextmanager
+    def staying(self, rpc: str, context: Context) -> Iterator[Caller]:
+        """As `admit`, for a stream: it ends, refused, once its caller may no longer make it."""
+        caller = self.admit(rpc, context)
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams[task] = rpc, context
+        try:
+            yield caller
+        except asyncio.CancelledError:
+            refusal = self._ended.pop(task, None)
+            if refusal is None:
+                raise
+            task.uncancel()
+            raise refusal from None
+        finally:
+            del self._streams[task]
+
+    def read(self) -> None:
+        """
+        Read the token file, if it is another than was read last.
+
+        Raises:
+            TokensUnusable: it can't be used; what was read last stays in force.
+        """
+        found = self._stamp()
+        if found == self._read_as:
+            return
+        self._read_as = found
+        try:
+            entries = read_tokens(self._path) if found else []
+        except FileNotFoundError:
+            self._read_as, entries = None, []
+        if not found:
+            log.error("the token file is gone: nobody may call by a token", extra=self._extra())
+        # From the first token file on, nobody is taken for local any more.
+        self._is_open = False
+        self._callers = {entry.sha256: (entry.sha256, entry.caller) for entry in entries}
+        self._end_streams()
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Return what tells one state of the file from another; None where there is no file."""
+        try:
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return (error.errno or 0,)
+        return found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode
+
+    def _end_streams(self) -> None:
+        for task, (rpc, context) in list(self._streams.items()):
+            try:
+                self.admit(rpc, context)
+            except (NotAuthenticated, RoleTooLow) as refusal:
+                self._ended[task] = refusal
+                task.cancel()
+
+    def _extra(self) -> dict[str, str]:
+        return {"tokens": str(self._path)}
+
+    async def follow(self) -> None:
+        """Keep to the token file until cancelled; what is wrong with it is said once."""
+        while True:
+            await asyncio.sleep(CHANGE_SEEN_S)
+            before = self._read_as
+            try:
+                self.read()
+            except TokensUnusable as error:
+                log.error("the tokens read before stay in force: %s", error)
+            else:
+                if self._read_as != before:
+                    log.info(
+                        "tokens read anew", extra={**self._extra(), "callers": len(self._callers)}
+                    )
+
+
+def _host_of(peer: str) -> str:
+    """Return the address in a gRPC *peer*, as in "ipv4:172.17.0.2:50312"."""
+    host = unquote(peer.partition(":")[2].rpartition(":")[0])
+    return host.removeprefix("[").removesuffix("]").partition("%")[0]
+
+
+def _is_in(peer: str, networks: Sequence[Network]) -> bool:
+    """Whether *peer* is on this machine or in one of *networks*."""
+    if peer.startswith("unix:"):
+        return True
+    try:
+        address = ip_address(_host_of(peer))
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or any(address in network for network in networks)
