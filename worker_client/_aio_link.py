@@ -18,9 +18,12 @@ from worker_client._errors import (
     RegistryDefect,
     RegistryError,
     TokenInvalid,
+    absence,
     error_of_call,
+    is_absence,
 )
 from worker_client._files import Files
+from worker_client._handshake import refusal_of
 from worker_client._watching import Watch
 
 
@@ -65,7 +68,7 @@ class AsyncLink:
                 begun = self._begin(call, call.request, metadata=sent, timeout=timeout_s)
                 reply = await _unless_closed(begun)
             except grpc.RpcError as failure:
-                error = self.error_of(failure)
+                error = await self.error_of(failure)
                 if not self._may_show_another(error, sent):
                     raise error from failure
                 timeout_s = left_s(ends_s)
@@ -90,7 +93,7 @@ class AsyncLink:
                 sending.result()
             if isinstance(failure, CallCancelled):
                 raise
-            raise self.error_of(failure) from failure
+            raise await self.error_of(failure) from failure
         finally:
             self._streams -= 1
             replies.cancel()
@@ -113,7 +116,7 @@ class AsyncLink:
             except TimeoutError:
                 raise watch.absence() from None
             except grpc.RpcError as failure:
-                refused = self.error_of(failure)
+                refused = await self.error_of(failure)
                 if not self._may_show_another(refused, sent):
                     error = watch.ended_by(refused)
                     if error is not None:
@@ -140,9 +143,13 @@ class AsyncLink:
             raise RegistryDefect(f"What answered at {self.target} is no registry.")
         return call.meaning(reply)
 
-    def error_of(self, failure: grpc.RpcError) -> RegistryError:
+    async def error_of(self, failure: grpc.RpcError) -> RegistryError:
         """Return the error that *failure* stands for."""
-        return error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        error = error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        if is_absence(error, failure):
+            tls = self._credentials.tls
+            return absence(self.target, await asyncio.to_thread(refusal_of, self.target, tls))
+        return error
 
     def is_connected(self) -> bool:
         """Whether the channel is connected just now."""

@@ -242,11 +242,18 @@ def alone(answer: Answer | RegistryError) -> Answer | RegistryError:
     return answer
 
 
-def absence(target: str) -> RegistryUnavailable:
-    """Return what says that the registry at *target* was not there in time."""
+def absence(target: str, why: str = "") -> RegistryUnavailable:
+    """Return what says that the registry at *target* was not there in time, and *why*."""
+    why = why or "Is genre-registry serve running there?"
     return RegistryUnavailable(
-        f"The registry at {target} could not be reached within the deadline. "
-        "Is genre-registry serve running there?"
+        f"The registry at {target} could not be reached within the deadline. {why}"
+    )
+
+
+def is_absence(error: RegistryError, failure: grpc.RpcError) -> bool:
+    """Whether *error* says that the deadline of *failure* passed without a connection."""
+    return isinstance(error, RegistryUnavailable) and (
+        failure.code() is StatusCode.DEADLINE_EXCEEDED
     )
 
 

@@ -15,8 +15,16 @@ from worker_client._config import CHANNEL_OPTIONS
 from worker_client._credentials import Credentials, Metadata
 from worker_client._curation_values import GenreChange
 from worker_client._deadlines import left_s
-from worker_client._errors import CallCancelled, RegistryError, TokenInvalid, error_of_call
+from worker_client._errors import (
+    CallCancelled,
+    RegistryError,
+    TokenInvalid,
+    absence,
+    error_of_call,
+    is_absence,
+)
 from worker_client._files import Files
+from worker_client._handshake import refusal_of
 from worker_client._watching import Watch
 
 _STATE_ASKED_S = 0.05
@@ -158,7 +166,10 @@ class Link:
 
     def error_of(self, failure: grpc.RpcError) -> RegistryError:
         """Return the error that *failure* stands for."""
-        return error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        error = error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        if is_absence(error, failure):
+            return absence(self.target, refusal_of(self.target, self._credentials.tls))
+        return error
 
     def is_connected(self) -> bool:
         """Ask the channel once whether it is connected; gRPC tells only those who subscribe."""
