@@ -8,14 +8,13 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
-from conftest import Server, StartServer, run, running_server
+from conftest import Server, StartServer, run
 
 from worker_client import (
     AsyncGenreRegistryClient,
@@ -36,10 +35,9 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="need
 
 @dataclass
 class Home:
-    """A home network: its authority's folder and its token file."""
+    """A home network: the folder of its authority."""
 
     folder: Path
-    tokens: Path
 
     @property
     def ca(self) -> Path:
@@ -55,10 +53,7 @@ class Home:
     def flags(self) -> list[str]:
         """Return what has a server speak TLS."""
         certificate, key = self.folder / "server.pem", self.folder / "server.key"
-        return [
-            *("--tls-certificate", str(certificate), "--tls-key", str(key)),
-            *("--tokens", str(self.tokens)),
-        ]
+        return ["--tls-certificate", str(certificate), "--tls-key", str(key)]
 
     def mutual_flags(self) -> list[str]:
         return [*self.flags(), "--tls-client-ca", str(self.ca), "--tls-names", "nas=worker"]
@@ -89,7 +84,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A private authority with a server's certificate, and those of the callers nas and tv."""
     folder = tmp_path_factory.mktemp("tls")
     make_authority(folder, "localhost", "--client", "nas", "--client", "tv")
-    return Home(folder, folder / "no-tokens.json")
+    return Home(folder)
 
 
 @pytest.fixture
@@ -322,7 +317,10 @@ def test_tls_reaches_whom_the_authority_vouches_for(
         ask(server.target, tls=home.tls("tv"))
 
 
-FAULTS = ["wrong authority", "no TLS", "TLS", "no certificate", "other name"]
+FAULTS = [
+    *("wrong authority", "no TLS", "TLS", "other name", "expired", "not yet"),
+    *("no certificate", "foreign certificate"),
+]
 
 
 @needs_openssl
@@ -332,24 +330,33 @@ def test_a_handshake_that_fails_is_said_in_words(
     ask: Ask, fault: str, start_server: StartServer, home: Home, tmp_path: Path
 ) -> None:
     """At the deadline the caller hears what is wrong with which file, and what to do."""
-    flags = {"no TLS": [], "no certificate": home.mutual_flags()}.get(fault, home.flags())
+    flags = {"no TLS": []}.get(fault, home.flags())
+    if fault.endswith("certificate"):
+        flags = home.mutual_flags()
     tls: Tls | None = home.tls()
     words = {
         "wrong authority": "not signed by the authority in .*: is that the right file",
         "no TLS": "speaks no TLS",
         "TLS": "speaks TLS",
-        "no certificate": "asks for one of yours",
+        "no certificate": "was shown none",
+        "foreign certificate": "does not take the certificate .*elsewhere.pem",
         "other name": "not for 127.0.0.1",
+        "expired": "has expired",
+        "not yet": "not valid yet: is this machine's clock right",
     }[fault]
     if fault == "wrong authority":
         make_authority(tmp_path / "other")
         tls = Tls(tmp_path / "other" / "authority.pem")
     elif fault == "TLS":
         tls = None
-    elif fault == "other name":
-        certificate = self_signed(tmp_path, "elsewhere")
-        flags = [*("--tls-certificate", str(certificate[0]), "--tls-key", str(certificate[1]))]
-        tls = Tls(certificate[0])
+    elif fault == "foreign certificate":
+        tls = Tls(home.ca, *self_signed(tmp_path, "elsewhere"))
+    elif fault in ("other name", "expired", "not yet"):
+        name = "elsewhere" if fault == "other name" else "127.0.0.1"
+        year = {"expired": 2001, "not yet": 2101}.get(fault, 0)
+        certificate, key = self_signed(tmp_path, name, year=year)
+        flags = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
+        tls = Tls(certificate)
     server = start_server(flags=flags)
     with pytest.raises(RegistryUnavailable, match=words):
         ask_shortly(ask, server.target, tls)
@@ -368,15 +375,29 @@ def ask_shortly(ask: Ask, target: str, tls: Tls | None) -> None:
         registry.get_genre(1, deadline_s=0.5)
 
 
-def self_signed(folder: Path, name: str, *, days: int = 1) -> tuple[Path, Path]:
-    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-keyout", key, "-out", certificate, "-days", str(days)),
-            *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
-        ],
-        check=True,
-        capture_output=True,
+def self_signed(folder: Path, name: str, *, year: int = 0) -> tuple[Path, Path]:
+    """Make a certificate that vouches for itself, for *year* or for the next ten years."""
+    certificate, key, request = (folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
+    settings = folder / "openssl.cnf"
+    (folder / "index").touch()
+    kind = "IP" if name[0].isdigit() else "DNS"
+    settings.write_text(
+        f"[ca]\ndefault_ca=own\n[own]\ndatabase={folder}/index\nnew_certs_dir={folder}\n"
+        "default_md=sha256\nrand_serial=yes\npolicy=any\nx509_extensions=extensions\n"
+        "[any]\ncommonName=supplied\n[req]\ndistinguished_name=any\n"
+        f"[extensions]\nsubjectAltName={kind}:{name}\nbasicConstraints=CA:TRUE\n"
     )
+    years = [f"{year}0101000000Z", f"{year}1231000000Z"]
+    ends = ["-startdate", years[0], "-enddate", years[1]] if year else ["-days", "3650"]
+    for command in (
+        [
+            *("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-config", settings, "-keyout", key, "-out", request, "-subj", f"/CN={name}"),
+        ],
+        [
+            *("ca", "-selfsign", "-batch", "-notext", "-config", settings, "-keyfile", key),
+            *("-in", request, "-out", certificate, *ends),
+        ],
+    ):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
     return certificate, key

@@ -50,8 +50,7 @@ def _look(target: str, tls: Tls | None) -> str:
             context.wrap_socket(plain, server_hostname=host) as wrapped,
         ):
             if tls is not None:
-                wrapped.recv(1)  # with TLS 1.3, a refusal of our certificate comes this late
-                return ""
+                return "" if _is_taken(wrapped) else _not_taken(tls)
     except ssl.SSLCertVerificationError as error:
         return _untrusted(error, host, tls)
     except ssl.SSLError as error:
@@ -85,7 +84,23 @@ def _refused(error: "ssl.SSLError", tls: Tls | None) -> str:
         return ""
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return "What answers there speaks no TLS: leave the authority's certificate out (--ca)."
-    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason or "ALERT" in reason:
-        shown = f"does not take {tls.certificate}" if tls.certificate else "asks for one of yours"
-        return f"It looks at its callers' certificates and {shown} ({reason.lower()})."
+    if "ALERT" in reason:
+        return _not_taken(tls)
     return f"TLS failed: {reason.lower()}."
+
+
+def _is_taken(wrapped: "ssl.SSLSocket") -> bool:
+    """Whether the other side goes on: with TLS 1.3 it refuses our certificate this late."""
+    try:
+        return wrapped.recv(1) != b""
+    except ConnectionError:
+        return False
+
+
+def _not_taken(tls: Tls) -> str:
+    if tls.certificate is None:
+        return "It wants its callers' certificates, and was shown none (genrectl --certificate)."
+    return (
+        f"It does not take the certificate {tls.certificate}: has its authority signed it, and has "
+        "it not expired?"
+    )
