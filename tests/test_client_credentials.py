@@ -317,6 +317,19 @@ def test_tls_reaches_whom_the_authority_vouches_for(
         ask(server.target, tls=home.tls("tv"))
 
 
+def ask_shortly(target: str, tls: Tls | None) -> None:
+    with GenreRegistryClient(target, tls=tls) as registry:
+        registry.get_genre(1, deadline_s=0.5)
+
+
+def ask_asyncio_shortly(target: str, tls: Tls | None) -> None:
+    async def ask_once() -> None:
+        async with AsyncGenreRegistryClient(target, tls=tls) as registry:
+            await registry.get_genre(1, deadline_s=0.5)
+
+    asyncio.run(ask_once())
+
+
 FAULTS = [
     *("wrong authority", "no TLS", "TLS", "other name", "expired", "not yet"),
     *("no certificate", "foreign certificate"),
@@ -324,8 +337,10 @@ FAULTS = [
 
 
 @needs_openssl
-@both_clients
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("ask", "fault"),
+    [*((ask_shortly, fault) for fault in FAULTS), (ask_asyncio_shortly, FAULTS[0])],
+)
 def test_a_handshake_that_fails_is_said_in_words(
     ask: Ask, fault: str, start_server: StartServer, home: Home, tmp_path: Path
 ) -> None:
@@ -359,20 +374,7 @@ def test_a_handshake_that_fails_is_said_in_words(
         tls = Tls(certificate)
     server = start_server(flags=flags)
     with pytest.raises(RegistryUnavailable, match=words):
-        ask_shortly(ask, server.target, tls)
-
-
-def ask_shortly(ask: Ask, target: str, tls: Tls | None) -> None:
-    if ask is ask_asyncio:
-
-        async def ask_once() -> None:
-            async with AsyncGenreRegistryClient(target, tls=tls) as registry:
-                await registry.get_genre(1, deadline_s=0.5)
-
-        asyncio.run(ask_once())
-        return
-    with GenreRegistryClient(target, tls=tls) as registry:
-        registry.get_genre(1, deadline_s=0.5)
+        ask(server.target, tls)
 
 
 def self_signed(folder: Path, name: str, *, year: int = 0) -> tuple[Path, Path]:
@@ -401,3 +403,118 @@ def self_signed(folder: Path, name: str, *, year: int = 0) -> tuple[Path, Path]:
     ):
         subprocess.run(["openssl", *command], check=True, capture_output=True)
     return certificate, key
+
+
+def replace_tls(home: Home, tls: Tls) -> None:
+    """Put another authority's files in the place of those a client reads."""
+    for source, target in zip(home.tls("nas").paths, tls.paths, strict=True):
+        made = target.with_suffix(".made")
+        shutil.copy(source, made)
+        made.replace(target)
+
+
+@pytest.fixture
+def mine(home: Home, tmp_path: Path) -> Tls:
+    """What a client of this test reads; its own copies."""
+    tls = Tls(*(tmp_path / name for name in ("mine-ca.pem", "mine.pem", "mine.key")))
+    replace_tls(home, tls)
+    return tls
+
+
+@needs_openssl
+def test_new_certificates_need_no_restart(
+    start_server: StartServer, home: Home, mine: Tls, tmp_path: Path
+) -> None:
+    """
+    A registry that comes back with another authority is believed, and believes, as soon as the
+    files have changed: the same client goes on, and so does its watch.
+    """
+    server = start_server(flags=home.mutual_flags())
+    with GenreRegistryClient(server.target, tls=mine) as registry:
+        for _ in range(3):
+            registry.get_or_create("Dub")
+        watching = registry.watch_genres()
+        next(change for change in watching if change.genre is not None)
+        old = registry._link
+        server.stop()
+        other = Home(tmp_path / "other")
+        make_authority(other.folder, "localhost", "--client", "nas")
+        server = start_server(listen=server.target, flags=other.mutual_flags())
+        with pytest.raises(RegistryUnavailable, match="not signed by"):
+            registry.get_genre(1, deadline_s=0.5)
+        replace_tls(other, mine)
+        began_s = time.monotonic()
+        until(lambda: registry._link is not None and registry._link.is_outdated())
+
+        assert registry.get_or_create("Ska").created
+        assert time.monotonic() - began_s < SEEN_S
+        assert registry._link is not old
+        heard = next(change for change in watching if change.genre is not None)
+        assert heard.genre is not None
+        assert heard.genre.name == "Ska"
+        watching.close()
+
+
+@needs_openssl
+async def test_new_certificates_need_no_restart_of_asyncio(
+    start_server: StartServer, home: Home, mine: Tls, tmp_path: Path
+) -> None:
+    """As for plain processes."""
+    server = start_server(flags=home.mutual_flags())
+    async with AsyncGenreRegistryClient(server.target, tls=mine) as registry:
+        for _ in range(3):
+            await registry.get_or_create("Dub")
+        await asyncio.to_thread(server.stop)
+        other = Home(tmp_path / "other")
+        make_authority(other.folder, "localhost", "--client", "nas")
+        await asyncio.to_thread(start_server, server.target, flags=other.mutual_flags())
+        replace_tls(other, mine)
+        ends_s = time.monotonic() + SEEN_S
+        while registry._link is None or not registry._link.is_outdated():
+            assert time.monotonic() < ends_s
+            await asyncio.sleep(0.02)
+
+        assert (await registry.get_or_create("Ska")).created
+
+
+@needs_openssl
+def test_half_of_a_new_pair_disturbs_nobody(
+    start_server: StartServer, home: Home, mine: Tls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A new certificate whose key is not there yet is said once; the connection stays."""
+    server = start_server(flags=home.mutual_flags())
+    with GenreRegistryClient(server.target, tls=mine, cache_size=0) as registry:
+        registry.get_or_create("Dub")
+        link = registry._link
+        assert link is not None
+        other = home.tls("tv")
+        assert other.certificate is not None
+        assert mine.certificate is not None
+        shutil.copy(other.certificate, mine.certificate)
+        until(link.is_outdated)
+        for _ in range(3):
+            registry.get_or_create("Dub")
+        assert registry._link is link
+        assert caplog.text.count("are no pair") == 1
+        replace_tls(home, mine)
+        until(link.is_outdated)
+        registry.get_or_create("Dub")
+        assert registry._link is not link
+
+
+@needs_openssl
+def test_files_that_are_no_certificates_are_said_in_words(home: Home, tmp_path: Path) -> None:
+    """Which file, before anything is sent; a certificate without its key is no setting."""
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("rubbish")
+    nas, tv = home.tls("nas"), home.tls("tv")
+    for tls, words in (
+        (Tls(tmp_path / "absent"), "absent can't be read"),
+        (Tls(rubbish), "rubbish.pem holds no certificate"),
+        (Tls(home.ca, nas.certificate, tv.key), "are no pair"),
+        (Tls(home.ca, rubbish, tv.key), "are no pair"),
+    ):
+        with pytest.raises(CredentialsUnusable, match=words):
+            ask("127.0.0.1:1", tls=tls)
+    with pytest.raises(ValueError, match="go together"):
+        Tls(home.ca, nas.certificate)
