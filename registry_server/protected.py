@@ -13,6 +13,7 @@ from registry_server.protection import (
 )
 from registry_server.settings import Settings
 from registry_server.tokens import TokensUnusable
+from registry_server.transport.certified import CertifiedCallers
 from registry_server.transport.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,14 @@ def protected(settings: Settings) -> tuple[Guard, grpc.ServerCredentials | None]
     """
     local = is_local(settings.listen)
     networks = networks_of(settings.plaintext_networks)
+    certified = (
+        CertifiedCallers(roles_of(settings.tls_names), settings.tls_client_ca)
+        if settings.tls_client_ca is not None
+        else None
+    )
     guard = Guard(
         settings.tokens,
-        names=roles_of(settings.tls_names),
+        certified=certified,
         networks=networks if networks else None,
         local_may=local and settings.tls_client_ca is None,
     )

@@ -58,8 +58,8 @@ def refuse_unprotected(
 ) -> None:
     """Refuse settings of which one is useless without another, and a network without TLS."""
     if (tls_certificate is None) != (tls_key is None):
-        missing = "tls_key" if tls_key is None else "tls_certificate"
-        raise SettingsError(f"{missing}: a certificate and its key go together; name both.")
+        given, missing = ("tls_certificate", "tls_key")[:: -1 if tls_certificate is None else 1]
+        raise SettingsError(f"{given}: a certificate and its key go together; name {missing} too.")
     if tls_client_ca is not None and tls_certificate is None:
         raise SettingsError("tls_client_ca: wants tls_certificate and tls_key too.")
     if tls_names and tls_client_ca is None:

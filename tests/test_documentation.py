@@ -35,6 +35,7 @@ def block_with(command: str) -> str:
 
 CURATING = block_with("genrectl unmerge")
 MOVING = block_with("genrectl import sqlite")
+PROTECTING = block_with("genre-registry token new")
 
 
 def run_session(lines: Iterable[str], target: str, folder: Path) -> str:
@@ -128,6 +129,18 @@ def test_the_moving_session_runs(start_server: StartServer, tmp_path: Path) -> N
         assert [registry.get_genre(genre_id).id for genre_id in (70, 90, 95)] == [70, 70, 95]
 
 
+def test_the_protecting_session_runs(tmp_path: Path) -> None:
+    """From the first token to a certificate, in the user's own state directory."""
+    lines = ["export XDG_STATE_HOME=$PWD", *PROTECTING.splitlines()]
+
+    printed = run_session(lines, TARGET, tmp_path)
+
+    assert "scanner-1  worker" in printed
+    assert (tmp_path / "scanner-1.token").read_text().startswith("grt_")
+    assert (tmp_path / "genre-registry" / "tls" / "clients" / "nas.pem").exists()
+    assert (tmp_path / "genres.protoset").stat().st_size > 1000
+
+
 @pytest.mark.parametrize("line", lines_with("grpcurl"))
 def test_every_grpcurl_line_runs(grpcurl: Path, server: Server, line: str) -> None:
     """As printed, but for the port."""
@@ -179,7 +192,7 @@ def test_every_exit_code_of_the_table_is_in_the_help() -> None:
         [BIN / "genre-registry", "--help"], capture_output=True, text=True, check=True
     ).stdout
     found = [int(code) for code in re.findall(r"^\s+(\d+)  ", said, re.MULTILINE)]
-    assert found == [0, 1, 2, 65, 66, 71, 74, 75, 76, 78]
+    assert found == [0, 1, 2, 65, 66, 71, 73, 74, 75, 76, 78]
 
 
 def test_the_demonstration_holds(tmp_path: Path) -> None:

@@ -3,17 +3,18 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import grpc
 
 from registry_server.tokens import TokensUnusable, hash_of, read_tokens
+from registry_server.transport.certified import CertifiedCallers
 from registry_server.transport.permissions import lowest_role
 from registry_server.vocabulary.callers import LOCAL, Caller, Role
 from registry_server.vocabulary.refusals import (
@@ -43,7 +44,7 @@ class Guard:
 
     Args:
         tokens: The token file, which need not be there.
-        names: The roles of those whom a certificate names; empty without mutual TLS.
+        certified: Those whom a certificate names; None without mutual TLS.
         networks: Where calls without TLS may come from; None if it does not matter.
         local_may: Whether callers hold every role, under the name `LOCAL`, for as long as
             there has been no token file.
@@ -53,15 +54,16 @@ class Guard:
         self,
         tokens: Path,
         *,
-        names: Mapping[str, Role],
+        certified: CertifiedCallers | None,
         networks: Sequence[Network] | None,
         local_may: bool,
     ) -> None:
         self._path = tokens
-        self._names = names
+        self._certified = certified
         self._networks = networks
         self._is_open = local_may
         self._callers: dict[str, tuple[str, Caller]] = {}
+        self._right: dict[str, Caller] = {}
         self._lowest: dict[str, Role] = {}
         self._peers: dict[str, bool] = {}
         self._streams: dict[asyncio.Task[Any], tuple[str, Context]] = {}
@@ -94,13 +96,22 @@ class Guard:
             self._refuse_elsewhere(context.peer())
         for key, value in context.invocation_metadata() or ():
             if key == "authorization":
-                return self._holder(str(value))
-        if self._names:
-            return self._named(context.auth_context())
+                return self._holder(cast(str, value))
+        if self._certified is not None:
+            return self._certified.caller(context.auth_context())
         raise TokenInvalid.missing()
 
     def _holder(self, authorization: str) -> Caller:
-        """Return who holds the token; what is compared is its hash, in constant time."""
+        """
+        Return who holds the token; what is compared is its hash, in constant time.
+
+        A header that was right before is looked up as it is, for 2 µs less: a dictionary
+        compares texts only where their hashes agree, which are keyed anew in every process,
+        so that how long it takes tells nothing of how near a guess was.
+        """
+        known = self._right.get(authorization)
+        if known is not None:
+            return known
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise TokenInvalid.missing()
@@ -108,19 +119,8 @@ class Guard:
         found = self._callers.get(given)
         if found is None or not hmac.compare_digest(found[0], given):
             raise TokenInvalid.unknown()
+        self._right[authorization] = found[1]
         return found[1]
-
-    def _named(self, authenticated: Mapping[str, Any]) -> Caller:
-        """Return whom the certificate is for, which TLS has looked at already."""
-        shown = [
-            name.decode("utf-8", "replace")
-            for kind in ("x509_subject_alternative_name", "x509_common_name")
-            for name in authenticated.get(kind, ())
-        ]
-        for name in shown:
-            if name in self._names:
-                return Caller(name, self._names[name])
-        raise TokenInvalid.certificate_unlisted(list(dict.fromkeys(shown)))
 
     def _refuse_elsewhere(self, peer: str) -> None:
         may = self._peers.get(peer)
@@ -168,6 +168,7 @@ class Guard:
             log.error("the token file is gone: nobody may call by a token", extra=self._extra())
         # From the first token file on, nobody is taken for local any more.
         self._is_open = False
+        self._right.clear()
         self._callers = {entry.sha256: (entry.sha256, entry.caller) for entry in entries}
         self._end_streams()
 
@@ -193,19 +194,29 @@ class Guard:
         return {"tokens": str(self._path)}
 
     async def follow(self) -> None:
-        """Keep to the token file until cancelled; what is wrong with it is said once."""
+        """
+        Keep to the token file and the authority of callers until cancelled; what is wrong with
+        the file is said once.
+        """
         while True:
             await asyncio.sleep(CHANGE_SEEN_S)
-            before = self._read_as
             try:
-                self.read()
-            except TokensUnusable as error:
-                log.error("the tokens read before stay in force: %s", error)
-            else:
-                if self._read_as != before:
-                    log.info(
-                        "tokens read anew", extra={**self._extra(), "callers": len(self._callers)}
-                    )
+                await self._look_again()
+            except Exception:
+                # Whatever it was must not end the looking: nobody could be revoked any more.
+                log.exception("could not see whether tokens have changed")
+
+    async def _look_again(self) -> None:
+        if self._certified is not None and await self._certified.look_again():
+            self._end_streams()
+        before = self._read_as
+        try:
+            self.read()
+        except TokensUnusable as error:
+            log.error("the tokens read before stay in force: %s", error)
+            return
+        if self._read_as != before:
+            log.info("tokens read anew", extra={**self._extra(), "callers": len(self._callers)})
 
 
 def _host_of(peer: str) -> str:

@@ -200,6 +200,13 @@ class TokenInvalid(NotAuthenticated):
             "and no token came with the call."
         )
 
+    @classmethod
+    def certificate_distrusted(cls) -> "TokenInvalid":
+        return cls(
+            "The certificate is from an authority that the registry no longer trusts "
+            "(tls_client_ca); connect with a newer one."
+        )
+
 
 class PlaintextRefused(NotAuthenticated):
     reason = "PLAINTEXT_REFUSED"
