@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from worker_client._deadlines import RASPBERRY_PI, WORKSTATION, Deadlines, overall_deadline
     from worker_client._errors import (
         CallCancelled,
+        CredentialsUnusable,
         CurationRefused,
         DeadlineExceeded,
         GenreNotFound,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         StorageFull,
         TokenInvalid,
     )
+    from worker_client._tls import Tls
     from worker_client._transfer_values import (
         ImportedId,
         ImportProblem,
@@ -73,6 +75,7 @@ __all__ = [
     "CallCancelled",
     "Change",
     "ChangeType",
+    "CredentialsUnusable",
     "CurationRefused",
     "DeadlineExceeded",
     "Deadlines",
@@ -112,14 +115,15 @@ __all__ = [
     "StorageFull",
     "TagContainer",
     "TagSet",
+    "Tls",
     "TokenInvalid",
     "UnmergedGenre",
     "overall_deadline",
 ]
 
 _HOMES = (
-    *("_values", "_curation_values", "_transfer_values", "_deadlines", "_errors"),
-    *("_client", "_aio"),
+    *("_values", "_curation_values", "_transfer_values", "_deadlines", "_tls"),
+    *("_errors", "_client", "_aio"),
 )
 
 

@@ -1,9 +1,11 @@
 """How the client for asyncio programs connects, calls, and shares what it learns."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,10 +16,12 @@ from worker_client._cache import AGE_S_DEFAULT, SIZE_DEFAULT, Cache
 from worker_client._calls import Answer, Call
 from worker_client._circuit import AsyncGate
 from worker_client._config import TARGET_DEFAULT
+from worker_client._credentials import Credentials
 from worker_client._curation_values import GenreChange
 from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, left_s
 from worker_client._errors import (
     CallCancelled,
+    CredentialsUnusable,
     RegistryError,
     alone,
     is_unavailable,
@@ -25,8 +29,11 @@ from worker_client._errors import (
     raised,
 )
 from worker_client._sharing import Asked, Desk, Key, Value
+from worker_client._tls import Tls
 from worker_client._values import Resolution, ResolvedTags, TagSet
 from worker_client._watching import Watch
+
+log = logging.getLogger("worker_client")
 
 
 class AsyncConnection:
@@ -36,11 +43,14 @@ class AsyncConnection:
         self,
         target: str = TARGET_DEFAULT,
         *,
+        token: str | Path | None = None,
+        tls: Tls | None = None,
         deadlines: Deadlines = RASPBERRY_PI,
         cache_size: int = SIZE_DEFAULT,
         cache_age_s: float = AGE_S_DEFAULT,
     ) -> None:
         self.target = target
+        self._credentials = Credentials(token, tls)
         self._deadlines = deadlines
         self._cache_size = cache_size
         self._cache_age_s = cache_age_s
@@ -53,6 +63,7 @@ class AsyncConnection:
     def _start_anew(self) -> None:
         """Begin with nothing open and nothing known, as in a new event loop."""
         self._link: AsyncLink | None = None
+        self._replaced: set[asyncio.Task[None]] = set()
         self._follower: AsyncFollower | None = None
         self._has_asked = False
         self._gate = AsyncGate(self.target)
@@ -65,10 +76,9 @@ class AsyncConnection:
         """Close the connection, which ends its watches; a later call opens a new one."""
         link, self._link = self._link, None
         follower, self._follower = self._follower, None
-        if follower is not None:
-            await follower.stop()
         if link is not None:
-            await link.close()
+            await _close(link, follower)
+        await asyncio.gather(*self._replaced)
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,11 +98,13 @@ class AsyncConnection:
         circuit, turn = gate.turn(call.rpc, ends_s)
         while True:
             await gate.enter(circuit, turn)
+            link = self._open()
             try:
-                answer = await self._open().call(call, left_s(ends_s))
+                answer = await link.call(call, left_s(ends_s))
             except CallCancelled:
                 gate.left(circuit, turn)
-                raise
+                if not link.is_cut_off:
+                    raise
             except RegistryError as error:
                 may_repeat = is_unavailable(error) and time.monotonic() < ends_s
                 if not gate.failed(circuit, error, turn, may_repeat=may_repeat):
@@ -125,9 +137,17 @@ class AsyncConnection:
             finally:
                 self._cache.clear()
 
-    def _watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
+    async def _watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
         """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
-        return self._open().watch(watch)
+        while True:
+            link = self._open()
+            try:
+                async with aclosing(link.watch(watch)) as changes:
+                    async for change in changes:
+                        yield change
+            except CallCancelled:
+                if not link.is_cut_off:
+                    raise
 
     async def _ask(
         self,
@@ -210,13 +230,39 @@ class AsyncConnection:
             # As after a second asyncio.run: what was open ended with the loop.
             self._start_anew()
             link = None
+        if link is not None and link.is_outdated():
+            link = self._replacing(link)
         if link is None:
-            link = self._link = AsyncLink(self.target)
+            link = self._link = AsyncLink(self.target, self._credentials)
             _aio_forking.add(self, link)
+        return link
+
+    def _replacing(self, outdated: AsyncLink) -> AsyncLink:
+        """Return a link that shows the certificates as they are now, if they can be shown."""
+        try:
+            link = AsyncLink(self.target, self._credentials)
+        except CredentialsUnusable as error:
+            outdated.keep()
+            log.warning("%s The connection stays as it is.", error)
+            return outdated
+        self._link = link
+        _aio_forking.add(self, link)
+        follower, self._follower = self._follower, None
+        # Who is cut off here goes on with the new one.
+        outdated.is_cut_off = True
+        closing = asyncio.create_task(_close(outdated, follower))
+        self._replaced.add(closing)
+        closing.add_done_callback(self._replaced.discard)
         return link
 
     def _after_fork_in_child(self) -> None:
         self._start_anew()
+
+
+async def _close(link: AsyncLink, follower: AsyncFollower | None) -> None:
+    if follower is not None:
+        await follower.stop()
+    await link.close()
 
 
 def _new_flight() -> "asyncio.Future[Any]":

@@ -1,7 +1,6 @@
 """Keeping a cache true: a watch of the event loop's own, in a task."""
 
 import asyncio
-import logging
 from contextlib import aclosing, suppress
 from contextvars import Context
 
@@ -15,9 +14,7 @@ from worker_client._errors import (
     RegistryError,
     RegistryUnavailable,
 )
-from worker_client._following import AWAY_S, AWAY_S_MAX, STATE_ASKED_S, watch_from
-
-log = logging.getLogger("worker_client")
+from worker_client._following import AWAY_S, AWAY_S_MAX, STATE_ASKED_S, say_refused, watch_from
 
 
 class AsyncFollower:
@@ -39,6 +36,7 @@ class AsyncFollower:
 
     async def _follow(self) -> None:
         pause_s = AWAY_S
+        told = ""
         while not self._link.is_closed:
             try:
                 await self._watch()
@@ -47,10 +45,10 @@ class AsyncFollower:
             except (CallCancelled, RegistryUnavailable, DeadlineExceeded):
                 pass
             except RegistryError as error:
-                log.warning("Not watched, so that what is known is asked again: %s", error)
+                told = say_refused(error, told)
             finally:
                 if self._cache.is_watched:
-                    pause_s = AWAY_S
+                    pause_s, told = AWAY_S, ""
                 self._cache.age()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, AWAY_S_MAX)

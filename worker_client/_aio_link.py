@@ -1,6 +1,7 @@
 """One asyncio channel to a registry: calls, streams, and watches that connect anew."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Iterator
 from typing import Any
 
@@ -9,19 +10,40 @@ from google.protobuf.message import Message
 
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
+from worker_client._credentials import Credentials, Metadata
 from worker_client._curation_values import GenreChange
-from worker_client._errors import CallCancelled, RegistryDefect, RegistryError, error_of_call
+from worker_client._deadlines import left_s
+from worker_client._errors import (
+    CallCancelled,
+    RegistryDefect,
+    RegistryError,
+    TokenInvalid,
+    absence,
+    error_of_call,
+    is_absence,
+)
+from worker_client._files import Files
+from worker_client._handshake import refusal_of
 from worker_client._watching import Watch
 
 
 class AsyncLink:
     """A channel of one event loop, open until it is closed."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, credentials: Credentials) -> None:
         self.target = target
         self.is_closed = False
+        self.is_cut_off = False
+        """Closed for new certificates: what it was cut off from may be made again."""
         self.loop = asyncio.get_running_loop()
-        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self._credentials = credentials
+        self._files = Files(credentials.tls.paths if credentials.tls else ())
+        self._streams = 0
+        if credentials.tls is None:
+            self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        else:
+            shown = credentials.tls.read()
+            self._channel = grpc.aio.secure_channel(target, shown, options=CHANNEL_OPTIONS)
         self._stubs = Stubs(self._channel)
 
     async def close(self) -> None:
@@ -29,22 +51,40 @@ class AsyncLink:
         await self._channel.close()
         self.is_closed = True
 
+    def is_outdated(self) -> bool:
+        """Whether certificates have changed since it was opened; not while it streams."""
+        return self._files.have_changed() and not self._streams
+
+    def keep(self) -> None:
+        """Stay, with the certificates that it was opened with, until they change again."""
+        self._files.take()
+
     async def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
-        try:
-            reply = await _unless_closed(self._begin(call, call.request, timeout=timeout_s))
-        except grpc.RpcError as failure:
-            raise self.error_of(failure) from failure
-        return self._meaning(call, reply)
+        ends_s = time.monotonic() + timeout_s
+        while True:
+            sent = self._credentials.metadata()
+            try:
+                begun = self._begin(call, call.request, metadata=sent, timeout=timeout_s)
+                reply = await _unless_closed(begun)
+            except grpc.RpcError as failure:
+                error = await self.error_of(failure)
+                if not self._may_show_another(error, sent):
+                    raise error from failure
+                timeout_s = left_s(ends_s)
+                continue
+            return self._meaning(call, reply)
 
     async def stream(self, call: Call[Answer], timeout_s: float) -> AsyncGenerator[Answer, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
         sending: asyncio.Task[None] | None = None
+        options = {"metadata": self._credentials.metadata(), "timeout": timeout_s}
         if isinstance(call.request, Iterator):
-            replies = self._begin(call, timeout=timeout_s)
+            replies = self._begin(call, **options)
             sending = asyncio.create_task(_send(call.request, replies))
         else:
-            replies = self._begin(call, call.request, timeout=timeout_s)
+            replies = self._begin(call, call.request, **options)
+        self._streams += 1
         try:
             while (reply := await _next(replies)) is not grpc.aio.EOF:
                 yield self._meaning(call, reply)
@@ -53,18 +93,20 @@ class AsyncLink:
                 sending.result()
             if isinstance(failure, CallCancelled):
                 raise
-            raise self.error_of(failure) from failure
+            raise await self.error_of(failure) from failure
         finally:
+            self._streams -= 1
             replies.cancel()
             if sending is not None:
                 sending.cancel()
                 await asyncio.wait([sending])
 
     async def watch(self, watch: Watch) -> AsyncGenerator[GenreChange, None]:
-        """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
+        """As of `Link.watch`."""
         while True:
             call = watch.call()
-            replies = self._begin(call, call.request)
+            sent = self._credentials.metadata()
+            replies = self._begin(call, call.request, metadata=sent)
             try:
                 async with asyncio.timeout(watch.left_s()):
                     reply = await _next(replies)
@@ -74,12 +116,20 @@ class AsyncLink:
             except TimeoutError:
                 raise watch.absence() from None
             except grpc.RpcError as failure:
-                error = watch.ended_by(self.error_of(failure))
-                if error is not None:
-                    raise error from failure
+                refused = await self.error_of(failure)
+                if not self._may_show_another(refused, sent):
+                    error = watch.ended_by(refused)
+                    if error is not None:
+                        raise error from failure
             finally:
                 replies.cancel()
             await asyncio.sleep(watch.pause_s())
+            if self.is_outdated():
+                return
+
+    def _may_show_another(self, error: RegistryError, sent: Metadata | None) -> bool:
+        """Whether *error* refuses a token, and there is another by now than was *sent*."""
+        return isinstance(error, TokenInvalid) and self._credentials.has_changed(sent)
 
     def _begin(self, call: Call[Answer], *request: Any, **options: Any) -> Any:
         """Send *request*; return what the reply can be awaited of, or replies be read from."""
@@ -93,9 +143,13 @@ class AsyncLink:
             raise RegistryDefect(f"What answered at {self.target} is no registry.")
         return call.meaning(reply)
 
-    def error_of(self, failure: grpc.RpcError) -> RegistryError:
+    async def error_of(self, failure: grpc.RpcError) -> RegistryError:
         """Return the error that *failure* stands for."""
-        return error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        error = error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        if is_absence(error, failure):
+            tls = self._credentials.tls
+            return absence(self.target, await asyncio.to_thread(refusal_of, self.target, tls))
+        return error
 
     def is_connected(self) -> bool:
         """Whether the channel is connected just now."""

@@ -36,6 +36,10 @@ class GenreRegistryClient(Curation, Operations, Connection):
 
     Args:
         target: `HOST:PORT` or `unix:PATH`.
+        token: Itself, or the path of the file that holds it, which is read again when it
+            changes. None where the registry asks for none. It is never logged or shown; a
+            client that is pickled takes it along, or the path.
+        tls: The files for TLS, read again when they change; None for none, as on one machine.
         deadlines: How long calls may take, unless one says otherwise.
         cache_size: Spellings, and as many tag sets, that are remembered; 0 for none. What is
             remembered is kept true by a watch: a curator's change is seen within a second
@@ -46,6 +50,9 @@ class GenreRegistryClient(Curation, Operations, Connection):
     Every method raises:
         RegistryUnavailable: the registry was not reached within the deadline.
         DeadlineExceeded: it was reached and too slow.
+        TokenInvalid: it wants a token, or another one.
+        RoleTooLow: what the token is for does not go that far.
+        CredentialsUnusable: the file of a token or certificate is not what it should be.
         RegistryDefect: it made a mistake.
     """
 

@@ -1,11 +1,13 @@
 """How the client for plain worker processes connects, calls, and shares what it learns."""
 
+import logging
 import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,10 +16,12 @@ from worker_client._cache import AGE_S_DEFAULT, SIZE_DEFAULT, Cache
 from worker_client._calls import Answer, Call
 from worker_client._circuit import Gate
 from worker_client._config import TARGET_DEFAULT
+from worker_client._credentials import Credentials
 from worker_client._curation_values import GenreChange
 from worker_client._deadlines import RASPBERRY_PI, Deadlines, ending_s, left_s
 from worker_client._errors import (
     CallCancelled,
+    CredentialsUnusable,
     RegistryError,
     alone,
     is_unavailable,
@@ -27,8 +31,11 @@ from worker_client._errors import (
 from worker_client._following import Follower
 from worker_client._link import Link
 from worker_client._sharing import Asked, Desk, Key, Value
+from worker_client._tls import Tls
 from worker_client._values import Resolution, ResolvedTags, TagSet
 from worker_client._watching import Watch
+
+log = logging.getLogger("worker_client")
 
 
 class Connection:
@@ -38,11 +45,14 @@ class Connection:
         self,
         target: str = TARGET_DEFAULT,
         *,
+        token: str | Path | None = None,
+        tls: Tls | None = None,
         deadlines: Deadlines = RASPBERRY_PI,
         cache_size: int = SIZE_DEFAULT,
         cache_age_s: float = AGE_S_DEFAULT,
     ) -> None:
         self.target = target
+        self._credentials = Credentials(token, tls)
         self._deadlines = deadlines
         self._cache_size = cache_size
         self._cache_age_s = cache_age_s
@@ -61,8 +71,14 @@ class Connection:
         self._tags = Desk[TagSet, ResolvedTags](self._cache, self._cache.tags, Future)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Go to another process as what makes a client like this one, with nothing open."""
+        """
+        Go to another process as what makes a client like this one, with nothing open.
+
+        The token goes with it, or the path of its file; certificates go as paths.
+        """
         settings = {
+            "token": self._credentials.token,
+            "tls": self._credentials.tls,
             "deadlines": self._deadlines,
             "cache_size": self._cache_size,
             "cache_age_s": self._cache_age_s,
@@ -102,7 +118,7 @@ class Connection:
                 answer = link.call(call, left_s(ends_s))
             except CallCancelled:
                 gate.left(circuit, turn)
-                if not link.is_forked_away:
+                if not link.is_cut_off:
                     raise
             except RegistryError as error:
                 may_repeat = is_unavailable(error) and time.monotonic() < ends_s
@@ -138,14 +154,13 @@ class Connection:
 
     def _watch(self, watch: Watch) -> Generator[GenreChange, None, None]:
         """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
-        link = self._open()
         while True:
+            link = self._open()
             try:
                 yield from link.watch(watch)
             except CallCancelled:
-                if not link.is_forked_away:
+                if not link.is_cut_off:
                     raise
-                link = self._open()
 
     def _ask(
         self,
@@ -216,15 +231,40 @@ class Connection:
 
     def _open(self) -> Link:
         link = self._link
+        if link is not None and link.is_outdated():
+            link = self._replace(link)
         while link is None:
             # Who comes while another thread forks waits here until that is over.
             with _forking.calling(), self._opening:
                 if self._link is None and not _forking.is_under_way():
-                    self._link = Link(self.target)
+                    self._use(Link(self.target, self._credentials))
                     _forking.add(self)
-                    # Before the interpreter ends: gRPC's threads can't end after it.
-                    self._at_end = weakref.finalize(self, self._link.close)
                 link = self._link
+        return link
+
+    def _use(self, link: Link) -> None:
+        self._link = link
+        # Before the interpreter ends: gRPC's threads can't end after it.
+        self._at_end = weakref.finalize(self, link.close)
+
+    def _replace(self, outdated: Link) -> Link | None:
+        """Return a link that shows the certificates as they are now; None to open one."""
+        with _forking.calling(), self._opening:
+            if self._link is not outdated or _forking.is_under_way():
+                return self._link
+            try:
+                link = Link(self.target, self._credentials)
+            except CredentialsUnusable as error:
+                outdated.keep()
+                log.warning("%s The connection stays as it is.", error)
+                return outdated
+            self._at_end.detach()
+            self._use(link)
+            follower, self._follower = self._follower, None
+        # Who is cut off here goes on with the new one.
+        outdated.close_for_another()
+        if follower is not None:
+            follower.join()
         return link
 
     def _close_before_fork(self) -> None:

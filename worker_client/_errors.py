@@ -5,7 +5,8 @@ What can go wrong with a call, as a caller sees it.
     ├── InvalidRequest          the request is wrong; `field` says where
     │   └── InvalidName         a text that can be no genre's name
     ├── TokenInvalid            no token, or none that the registry knows
-    ├── RoleTooLow              the token's role may not do this
+    ├── RoleTooLow              the token's role may not do this; `needed` says which may
+    ├── CredentialsUnusable     a file of a token or certificate is not what it should be
     ├── GenreNotFound           no such id, name or spelling
     ├── CurationRefused         what curators made of the vocabulary is against it
     │   └── SpellingBlocked     a spelling that names no genre, by a curator's word
@@ -94,11 +95,33 @@ class InvalidName(InvalidRequest):
 
 
 class TokenInvalid(RegistryError):
-    """No token or certificate came with the call, or none that the registry knows."""
+    """
+    No token or certificate came with the call, or none that the registry knows.
+
+    `reason` is TOKEN_INVALID, or PLAINTEXT_REFUSED where the registry wants TLS from here.
+    """
 
 
 class RoleTooLow(RegistryError):
-    """The caller's role may not do this; `metadata["needed"]` is the one that may."""
+    """
+    The caller's role may not do this, now or later: another token is needed.
+
+    Attributes:
+        role: The caller's ("reader", "worker", "curator", "operator"); "" if it was not told.
+        needed: The least one that may.
+    """
+
+    @property
+    def role(self) -> str:
+        return self.metadata.get("role", "")
+
+    @property
+    def needed(self) -> str:
+        return self.metadata.get("needed", "")
+
+
+class CredentialsUnusable(RegistryError):
+    """A file with the token, a certificate or a key can't be used; nothing was sent."""
 
 
 class GenreNotFound(RegistryError):
@@ -219,11 +242,18 @@ def alone(answer: Answer | RegistryError) -> Answer | RegistryError:
     return answer
 
 
-def absence(target: str) -> RegistryUnavailable:
-    """Return what says that the registry at *target* was not there in time."""
+def absence(target: str, why: str = "") -> RegistryUnavailable:
+    """Return what says that the registry at *target* was not there in time, and *why*."""
+    why = why or "Is genre-registry serve running there?"
     return RegistryUnavailable(
-        f"The registry at {target} could not be reached within the deadline. "
-        "Is genre-registry serve running there?"
+        f"The registry at {target} could not be reached within the deadline. {why}"
+    )
+
+
+def is_absence(error: RegistryError, failure: grpc.RpcError) -> bool:
+    """Whether *error* says that the deadline of *failure* passed without a connection."""
+    return isinstance(error, RegistryUnavailable) and (
+        failure.code() is StatusCode.DEADLINE_EXCEEDED
     )
 
 

@@ -18,6 +18,8 @@ EXIT_UNAVAILABLE = 5
 EXIT_DEFECT = 6
 EXIT_STALE = 7
 EXIT_INPUT_WRONG = 8
+EXIT_NOT_AUTHENTICATED = 9
+EXIT_NOT_PERMITTED = 10
 EXIT_STOPPED = 128
 """And the number of the signal."""
 
@@ -32,6 +34,7 @@ def calling(options: dict[str, Any], *, remembers: bool = False) -> "Iterator[Ge
             ask for the same again and again.
     """
     from worker_client import RASPBERRY_PI, Deadlines, GenreRegistryClient, RegistryError
+    from worker_client._cache import SIZE_DEFAULT
 
     given_s = options["deadline_s"]
     deadlines = (
@@ -40,9 +43,13 @@ def calling(options: dict[str, Any], *, remembers: bool = False) -> "Iterator[Ge
         else Deadlines(read_s=given_s, write_s=given_s, batch_s=given_s, transfer_s=given_s)
     )
     try:
-        remembering = {} if remembers else {"cache_size": 0}
-        target = options["target"]
-        with GenreRegistryClient(target, deadlines=deadlines, **remembering) as registry:
+        with GenreRegistryClient(
+            options["target"],
+            token=options["token"],
+            tls=options["tls"],
+            deadlines=deadlines,
+            cache_size=SIZE_DEFAULT if remembers else 0,
+        ) as registry:
             yield registry
     except RegistryError as error:
         refuse(str(error), exit_code(error))
@@ -51,6 +58,7 @@ def calling(options: dict[str, Any], *, remembers: bool = False) -> "Iterator[Ge
 def exit_code(error: "RegistryError") -> int:
     """Return the exit code that stands for *error*."""
     from worker_client import (
+        CredentialsUnusable,
         CurationRefused,
         DeadlineExceeded,
         GenreNotFound,
@@ -58,7 +66,9 @@ def exit_code(error: "RegistryError") -> int:
         InvalidRequest,
         RegistryUnavailable,
         RevisionMismatch,
+        RoleTooLow,
         StorageFull,
+        TokenInvalid,
     )
 
     codes: Iterable[tuple[tuple[type[RegistryError], ...], int]] = (
@@ -66,6 +76,8 @@ def exit_code(error: "RegistryError") -> int:
         ((InvalidRequest, CurationRefused), EXIT_REFUSED),
         ((RegistryUnavailable, DeadlineExceeded, StorageFull), EXIT_UNAVAILABLE),
         ((RevisionMismatch, HistoryTrimmed), EXIT_STALE),
+        ((TokenInvalid, CredentialsUnusable), EXIT_NOT_AUTHENTICATED),
+        ((RoleTooLow,), EXIT_NOT_PERMITTED),
     )
     return next((code for kinds, code in codes if isinstance(error, kinds)), EXIT_DEFECT)
 

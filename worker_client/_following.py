@@ -47,6 +47,7 @@ class Follower:
 
     def _follow(self) -> None:
         pause_s = AWAY_S
+        told = ""
         while not self._link.is_closed:
             try:
                 self._watch()
@@ -55,10 +56,10 @@ class Follower:
             except (CallCancelled, RegistryUnavailable, DeadlineExceeded):
                 pass
             except RegistryError as error:
-                log.warning("Not watched, so that what is known is asked again: %s", error)
+                told = say_refused(error, told)
             finally:
                 if self._cache.is_watched:
-                    pause_s = AWAY_S
+                    pause_s, told = AWAY_S, ""
                 self._cache.age()
             self._link.wait_closed(pause_s)
             pause_s = min(2 * pause_s, AWAY_S_MAX)
@@ -69,6 +70,13 @@ class Follower:
         with closing(self._link.watch(watch)) as changes:
             for change in changes:
                 self._cache.hear(change)
+
+
+def say_refused(error: RegistryError, told: str) -> str:
+    """Say in the log that a watch is refused, unless *told* says the same; return what is said."""
+    if str(error) != told:
+        log.warning("Not watched, so that what is known is asked again: %s", error)
+    return str(error)
 
 
 def watch_from(page: GenrePage, cache: Cache, target: str) -> Watch:

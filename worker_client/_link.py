@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -11,8 +12,19 @@ from google.protobuf.message import Message
 from worker_client import _forking
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
+from worker_client._credentials import Credentials, Metadata
 from worker_client._curation_values import GenreChange
-from worker_client._errors import CallCancelled, RegistryError, error_of_call
+from worker_client._deadlines import left_s
+from worker_client._errors import (
+    CallCancelled,
+    RegistryError,
+    TokenInvalid,
+    absence,
+    error_of_call,
+    is_absence,
+)
+from worker_client._files import Files
+from worker_client._handshake import refusal_of
 from worker_client._watching import Watch
 
 _STATE_ASKED_S = 0.05
@@ -22,13 +34,20 @@ _STATE_ASKED_S = 0.05
 class Link:
     """A channel of this process, open until it is closed."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, credentials: Credentials) -> None:
         self.target = target
         self.pid = os.getpid()
-        self.is_forked_away = False
-        """Closed because its process forks; what it was cut off from may be made again."""
+        self.is_cut_off = False
+        """Closed for a fork or new certificates: what it was cut off from may be made again."""
         self._closed = threading.Event()
-        self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        self._credentials = credentials
+        self._files = Files(credentials.tls.paths if credentials.tls else ())
+        self._streams = 0
+        if credentials.tls is None:
+            self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        else:
+            shown = credentials.tls.read()
+            self._channel = grpc.secure_channel(target, shown, options=CHANNEL_OPTIONS)
         self._stubs = Stubs(self._channel)
 
     @property
@@ -42,9 +61,22 @@ class Link:
             with _forking.calling():
                 self._channel.close()
 
+    def is_outdated(self) -> bool:
+        """Whether certificates have changed since it was opened; not while it streams."""
+        return self._files.have_changed() and not self._streams
+
+    def keep(self) -> None:
+        """Stay, with the certificates that it was opened with, until they change again."""
+        self._files.take()
+
+    def close_for_another(self) -> None:
+        """Close the channel, which another takes the place of."""
+        self.is_cut_off = True
+        self.close()
+
     def close_before_fork(self) -> None:
         """Close the channel, so that what is cut off can tell why."""
-        self.is_forked_away = True
+        self.is_cut_off = True
         self._closed.set()
         self._channel.close()
 
@@ -54,18 +86,27 @@ class Link:
 
     def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
-        with _forking.calling():
-            try:
-                reply = self._begin(call, call.request, timeout=timeout_s)
-            except grpc.RpcError as failure:
-                raise self.error_of(failure) from failure
-        return call.meaning(reply)
+        ends_s = time.monotonic() + timeout_s
+        while True:
+            sent = self._credentials.metadata()
+            with _forking.calling():
+                try:
+                    reply = self._begin(call, call.request, sent, timeout=timeout_s)
+                except grpc.RpcError as failure:
+                    error = self.error_of(failure)
+                    if not self._may_show_another(error, sent):
+                        raise error from failure
+                    timeout_s = left_s(ends_s)
+                    continue
+            return call.meaning(reply)
 
     def stream(self, call: Call[Answer], timeout_s: float) -> Generator[Answer, None, None]:
         """Give what each reply to *call* means; to close this cancels the call."""
         sending = Sending(call.request) if isinstance(call.request, Iterator) else None
+        sent = self._credentials.metadata()
         with _forking.calling():
-            replies = self._begin(call, sending or call.request, timeout=timeout_s)
+            replies = self._begin(call, sending or call.request, sent, timeout=timeout_s)
+        self._streams += 1
         if sending is not None:
             sending.begin(replies)
         try:
@@ -77,14 +118,20 @@ class Link:
             with _forking.calling():
                 raise self.error_of(failure) from failure
         finally:
+            self._streams -= 1
             _cancel(replies)
 
     def watch(self, watch: Watch) -> Generator[GenreChange, None, None]:
-        """Give what *watch* hears, connecting anew whenever it must; to close it ends it."""
+        """
+        Give what *watch* hears, connecting anew whenever it must; to close it ends it.
+
+        Ends by itself if certificates have changed: another link goes on.
+        """
         while True:
             call = watch.call()
+            sent = self._credentials.metadata()
             with _forking.calling():
-                replies = self._begin(call, call.request)
+                replies = self._begin(call, call.request, sent)
             limit = _limit_of(watch, replies)
             try:
                 while (reply := _next(replies)) is not None:
@@ -92,24 +139,37 @@ class Link:
                     yield watch.heard(call.meaning(reply))
             except grpc.RpcError as failure:
                 with _forking.calling():
-                    error = watch.ended_by(self.error_of(failure))
-                if error is not None:
-                    raise error from failure
+                    refused = self.error_of(failure)
+                if not self._may_show_another(refused, sent):
+                    error = watch.ended_by(refused)
+                    if error is not None:
+                        raise error from failure
             finally:
                 limit.cancel()
                 _cancel(replies)
             self._closed.wait(watch.pause_s())
+            if self.is_outdated():
+                return
 
-    def _begin(self, call: Call[Answer], request: Any, **options: Any) -> Any:
+    def _may_show_another(self, error: RegistryError, sent: Metadata | None) -> bool:
+        """Whether *error* refuses a token, and there is another by now than was *sent*."""
+        return isinstance(error, TokenInvalid) and self._credentials.has_changed(sent)
+
+    def _begin(
+        self, call: Call[Answer], request: Any, sent: Metadata | None, **options: Any
+    ) -> Any:
         """Send *request*; return the reply, or what gives the replies of a stream."""
         try:
-            return self._stubs.method(call)(request, **options)
+            return self._stubs.method(call)(request, metadata=sent, **options)
         except ValueError as failure:  # so gRPC says that the channel was closed
             raise CallCancelled("The client was closed.") from failure
 
     def error_of(self, failure: grpc.RpcError) -> RegistryError:
         """Return the error that *failure* stands for."""
-        return error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        error = error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        if is_absence(error, failure):
+            return absence(self.target, refusal_of(self.target, self._credentials.tls))
+        return error
 
     def is_connected(self) -> bool:
         """Ask the channel once whether it is connected; gRPC tells only those who subscribe."""

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 import click
 
 # gRPC is loaded by the command that calls: processes that read tags import this module.
-from worker_client._config import TARGET_DEFAULT
 from worker_client._exits import calling, exit_code
 from worker_client._tables import aligned, plain, quoted
 from worker_client._values import ExplainedStep, Genre, TagContainer
 from worker_client.commands.changes import history, watch
 from worker_client.commands.completing import completion
+from worker_client.commands.connecting import connection_options, token_and_tls
 from worker_client.commands.duplicates import duplicates
 from worker_client.commands.editing import delete, rename, set_fields, undelete
 from worker_client.commands.merging import merge, unmerge
@@ -46,14 +46,7 @@ container_option = click.option(
 
 
 @click.group()
-@click.option(
-    "--target",
-    envvar="GENRECTL_TARGET",
-    default=TARGET_DEFAULT,
-    show_default=True,
-    metavar="HOST:PORT|unix:PATH",
-    help="The registry to call.",
-)
+@connection_options
 @click.option(
     "--deadline-s",
     type=click.FloatRange(0, min_open=True),
@@ -81,11 +74,13 @@ def main(context: click.Context, /, **options: Any) -> None:
       6  the registry made a mistake
       7  something has changed meanwhile: read it again, and try again
       8  a file to import is not what it should be
+      9  the registry wants a token or certificate, or another one
+     10  the role of the token does not go that far
     130  a scan was stopped by Ctrl-C (128 and the number of the signal); what it did is kept
     """
     # What gRPC's core would print is said in words; it reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    context.obj = options
+    context.obj = {**options, **token_and_tls(context)}
 
 
 @main.command("get-or-create")

@@ -7,6 +7,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from worker_client._config import TARGET_DEFAULT
+from worker_client.commands.connecting import token_and_tls
 
 OFFERED_MAX = 20
 OFFERED_WITHIN_S = 0.5
@@ -38,13 +39,15 @@ def matching_names(
     """Return what the registry would complete *begun* to; nothing if it can't be asked."""
     from worker_client import GenreRegistryClient, RegistryError
 
-    target = context.find_root().params.get("target") or TARGET_DEFAULT
+    root = context.find_root()
+    target = root.params.get("target") or TARGET_DEFAULT
     if not begun or begun.isdigit():
         return []
     try:
-        with GenreRegistryClient(target) as registry:
+        shown = token_and_tls(root)
+        with GenreRegistryClient(target, **shown) as registry:
             genres = registry.search_genres(begun, OFFERED_MAX, deadline_s=OFFERED_WITHIN_S)
-    except RegistryError:
+    except (RegistryError, click.UsageError):
         return []
     return [
         CompletionItem(_as_typed(genre.name), help=str(genre.id))

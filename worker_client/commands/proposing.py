@@ -4,6 +4,7 @@ import os
 import shlex
 
 from worker_client._config import TARGET_DEFAULT
+from worker_client.commands.connecting import FILES
 from worker_client.commands.printing import Options
 
 
@@ -13,8 +14,14 @@ def genrectl_line(options: Options, *words: str) -> str:
 
     Args:
         options: What this command was given; a target that a bare `genrectl` would not call
-            is named again.
+            is named again, and so are files that the environment does not name.
     """
     usual = os.environ.get("GENRECTL_TARGET", TARGET_DEFAULT)
     target = [] if options["target"] == usual else ["--target", options["target"]]
-    return shlex.join(["genrectl", *target, *words])
+    files = [
+        word
+        for name, (flag, variable, _told) in FILES.items()
+        if (path := options.get(name)) is not None and os.environ.get(variable) != str(path)
+        for word in (flag, str(path))
+    ]
+    return shlex.join(["genrectl", *target, *files, *words])
