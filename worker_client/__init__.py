@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from worker_client._deadlines import RASPBERRY_PI, WORKSTATION, Deadlines, overall_deadline
     from worker_client._errors import (
+        BackupRefused,
         CallCancelled,
         CurationRefused,
         DeadlineExceeded,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         StorageFull,
     )
     from worker_client._transfer_values import (
+        Backup,
         ImportedId,
         ImportProblem,
         ImportProgress,
@@ -68,6 +70,8 @@ __all__ = [
     "RASPBERRY_PI",
     "WORKSTATION",
     "AsyncGenreRegistryClient",
+    "Backup",
+    "BackupRefused",
     "CallCancelled",
     "Change",
     "ChangeType",

@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 from sqlalchemy import Connection, Engine
@@ -37,6 +38,7 @@ from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.refusals import RegistryError, StorageFailed
 
 if TYPE_CHECKING:
+    from registry_server.vocabulary.backup import Backup
     from registry_server.vocabulary.records import Filling, Record
 
 Asked = TypeVarTuple("Asked")
@@ -72,6 +74,7 @@ class SqliteStore:
         self._readers = readers
         self._reading = reading
         self._history_kept = history_kept
+        self._backups = set[Event]()
 
     async def all_keys(self, size_max: int) -> dict[str, Genre] | None:
         return await self._read(queries.all_keys, size_max)
@@ -189,6 +192,28 @@ class SqliteStore:
             while taken := await loop.run_in_executor(exporting, take):
                 yield taken
 
+    async def back_up(self, target: Path) -> "Backup":
+        from registry_server.store.backing_up import back_up
+
+        stopped = Event()
+        self._backups.add(stopped)
+        copying = ThreadPoolExecutor(1, thread_name_prefix="backup")
+        loop = asyncio.get_running_loop()
+        working = loop.run_in_executor(
+            copying, partial(back_up, self._path, target, stopped=stopped)
+        )
+        try:
+            return await asyncio.shield(working)
+        finally:
+            stopped.set()
+            self._backups.discard(stopped)
+            copying.shutdown(wait=False)
+
+    def stop_backups(self) -> None:
+        """End the backups under way, which leave nothing."""
+        for stopped in self._backups:
+            stopped.set()
+
     async def link(
         self, knowledge: Knowledge, imported: tuple[str, str] | None = None
     ) -> tuple[list[Genre], RegistryState]:
@@ -264,6 +289,7 @@ async def open_store(
         try:
             yield store, migrated
         finally:
+            store.stop_backups()
             reading.shutdown()
             readers.dispose()
             # After a failure nothing in memory can be trusted, and nothing more is written.
