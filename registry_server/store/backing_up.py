@@ -44,14 +44,20 @@ Prepare = Callable[[sqlite3.Connection], None]
 
 
 def back_up(
-    database: Path, target: Path, *, stopped: Event | None = None, prepare: Prepare | None = None
+    database: Path,
+    target: Path,
+    *,
+    is_served: bool = False,
+    stopped: Event | None = None,
+    prepare: Prepare | None = None,
 ) -> Backup:
     """
-    Copy *database* to *target*, verified and durable; others may write to it meanwhile.
+    Copy *database*, which this process owns, to *target*, verified and durable.
 
     Args:
         target: A file that is not there yet; or a folder, in which the copy is named by the
             time, in UTC, and its revision.
+        is_served: Whether somebody may write to *database* meanwhile: this process.
         stopped: Ends it early, leaving nothing.
         prepare: Changes the copy, in one transaction, before it is verified.
 
@@ -64,19 +70,19 @@ def back_up(
     if not is_folder:
         _refuse_taken(database, target)
     with _told_of(target), _part_in(folder, database) as part:
-        with _reading(database, stopped) as source:
+        with _reading(database, stopped, is_served=is_served) as source:
             before = stands(source)
             # The driver begins nothing by itself; VACUUM takes its own snapshot.
             source.execute("VACUUM INTO ?", (str(part),))
             after = stands(source)
+        if not _is_of(stands_at(part), before, after):
+            raise BackupFailed(str(target), "it is not of the registry that was copied")
         if prepare is not None:
             _change(part, prepare)
         _sync(part)
         with _reading(part, stopped) as copy:
             _verify(target, copy)
             copied = stands(copy)
-        if prepare is None and not _lies_between(before, copied, after):
-            raise BackupFailed(str(target), "it is not of the registry that was copied")
         if is_folder:
             target = folder / name_of(copied)
         size_bytes = part.stat().st_size
@@ -111,10 +117,22 @@ def stands_at(path: Path) -> Stands:
         return stands(connection)
 
 
-def _lies_between(before: Stands, copied: Stands, after: Stands) -> bool:
-    same = before.incarnation == copied.incarnation == after.incarnation
-    # An import into an empty registry gives it another incarnation.
-    return not same or before.revision <= copied.revision <= after.revision
+def newest_change_us(path: Path) -> int:
+    """Return when the newest change of the database *path* was made; 0 if there is none."""
+    with _reading(path) as connection:
+        newest = "SELECT time_us FROM change ORDER BY revision DESC LIMIT 1"
+        row = connection.execute(newest).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _is_of(copied: Stands, before: Stands, after: Stands) -> bool:
+    """Whether *copied* is a moment between two."""
+    if before.incarnation != after.incarnation:
+        # An import into an empty registry made it another one meanwhile.
+        return copied.incarnation in (before.incarnation, after.incarnation)
+    if copied.incarnation != before.incarnation:
+        return False
+    return before.revision <= copied.revision <= after.revision
 
 
 def _refuse_taken(database: Path, target: Path) -> None:
@@ -159,10 +177,12 @@ def _remove_dead(left: Path) -> None:
 
 
 @contextmanager
-def _reading(path: Path, stopped: Event | None = None) -> Iterator[sqlite3.Connection]:
+def _reading(
+    path: Path, stopped: Event | None = None, *, is_served: bool = False
+) -> Iterator[sqlite3.Connection]:
     """Give a connection that changes nothing of *path*, and asks *stopped* now and then."""
     # Where there is no WAL nobody has it open, and it is read as if it could not change.
-    mode = "ro" if path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
+    mode = "ro" if is_served or path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.execute("PRAGMA busy_timeout = 5000")

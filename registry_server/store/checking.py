@@ -14,6 +14,7 @@ from registry_server.store.failures import DatabaseMissing, DatabaseNewer, at_th
 from registry_server.store.migrating import (
     check_ours,
     check_whole,
+    due,
     key_versions,
     migration_of,
 )
@@ -23,11 +24,15 @@ from registry_server.vocabulary.refusals import InvalidName
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check saw: facts, and faults. `judged` is False where there was nothing to judge."""
+    """
+    What a check saw: facts, and faults. `judged` is False where there was nothing to judge,
+    `has_registry` where there is nothing at all.
+    """
 
     facts: tuple[str, ...]
     faults: tuple[str, ...] = ()
     judged: bool = True
+    has_registry: bool = True
 
 
 def check(path: Path) -> Report:
@@ -51,7 +56,8 @@ def check(path: Path) -> Report:
         if damage := tuple(_damage(connection)):
             return Report((), damage)
         if migration is None:
-            return Report(("empty; genre-registry serve sets it up",), judged=False)
+            empty = ("empty; genre-registry serve sets it up",)
+            return Report(empty, judged=False, has_registry=False)
         if migration != schema.HEAD:
             advice = f"genre-registry migrate brings it to {schema.HEAD}; check it then"
             return Report((f"undamaged, at migration {migration}", advice), judged=False)
@@ -60,6 +66,23 @@ def check(path: Path) -> Report:
             return Report((), untruths)
         key_versions(connection, path)
         return Report(tuple(_facts(connection)))
+
+
+def refuse_unservable(path: Path) -> None:
+    """
+    See that *path* is a database of a registry that this version knows.
+
+    Raises:
+        DatabaseUnusable: it is not, or can't be read.
+    """
+    with at_the_desk(path), ExitStack() as stack:
+        if not path.exists():
+            raise DatabaseMissing(path)
+        engine = inspecting_engine(path.resolve())
+        stack.callback(engine.dispose)
+        connection = stack.enter_context(engine.begin())
+        check_ours(connection, path)
+        due(connection, path)
 
 
 def imported_packs(path: Path) -> dict[str, str]:

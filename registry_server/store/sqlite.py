@@ -200,7 +200,7 @@ class SqliteStore:
         copying = ThreadPoolExecutor(1, thread_name_prefix="backup")
         loop = asyncio.get_running_loop()
         working = loop.run_in_executor(
-            copying, partial(back_up, self._path, target, stopped=stopped)
+            copying, partial(back_up, self._path, target, is_served=True, stopped=stopped)
         )
         try:
             return await asyncio.shield(working)
