@@ -14,8 +14,6 @@ from grpc_status import rpc_status
 
 BACKUP_S_MAX = 3600.0
 """How long a backup may take in all: a large registry on a slow card."""
-ANSWER_S_MAX = 10.0
-"""How long to look for a server that said where it listens."""
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
@@ -58,15 +56,9 @@ def backup(address: str, target: Path, credentials: Credentials) -> pb.BackupRes
     request = pb.BackupRequest(target=str(target))
     with _channel(address, credentials) as channel:
         try:
-            grpc.channel_ready_future(channel).result(ANSWER_S_MAX)
             answer: pb.BackupResponse = GenreOperationsStub(channel).Backup(
                 request, metadata=metadata, timeout=BACKUP_S_MAX
             )
-        except grpc.FutureTimeoutError:
-            raise ServerRefused(
-                f"The server at {address} could not be reached. If it is one with TLS, name its "
-                "authority with --ca; if it listens elsewhere, name that with --address."
-            ) from None
         except grpc.RpcError as failure:
             raise _told(address, failure) from failure
     return answer
@@ -107,4 +99,9 @@ def _told(address: str, failure: Any) -> ServerRefused:
         )
     if info.reason:
         return ServerRefused(details, info.reason)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ServerRefused(
+            f"The server at {address} could not be reached, or left. If it is one with TLS, name "
+            "its authority with --ca; if it listens elsewhere, name that with --address."
+        )
     return ServerRefused(f"The server at {address}: {code.name}: {details}")

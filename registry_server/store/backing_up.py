@@ -162,8 +162,13 @@ def _part_in(folder: Path, database: Path) -> Iterator[Path]:
         yield part
     finally:
         os.close(descriptor)
-        for end in ("", "-journal"):
-            part.with_name(part.name + end).unlink(missing_ok=True)
+        _remove(part)
+
+
+def _remove(part: Path) -> None:
+    # The journal first: without its part nobody would look for it.
+    part.with_name(part.name + "-journal").unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
 
 
 def _remove_dead(left: Path) -> None:
@@ -171,7 +176,7 @@ def _remove_dead(left: Path) -> None:
         descriptor = os.open(left, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
+            _remove(left)
         finally:
             os.close(descriptor)
 

@@ -185,7 +185,9 @@ def unusable(path: Path, error: BaseException) -> DatabaseUnusable:
         return DatabaseForeign(path)
     if code == sqlite3.SQLITE_CORRUPT:
         return DatabaseDamaged(path, error)
-    if code in _FULL or number in (errno.ENOSPC, errno.EDQUOT):
+    # SQLite says so of a WAL's index that finds no room.
+    has_no_room = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
+    if has_no_room or code in _FULL or number in (errno.ENOSPC, errno.EDQUOT):
         return DatabaseDiskFull(path, error)
     if code in _CLOSED or number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DatabaseReadOnly(path, error)

@@ -202,6 +202,8 @@ class SqliteStore:
         working = loop.run_in_executor(
             copying, partial(back_up, self._path, target, is_served=True, stopped=stopped)
         )
+        # If the caller has left, nobody else asks what became of it.
+        working.add_done_callback(lambda ended: ended.exception())
         try:
             return await asyncio.shield(working)
         finally:
