@@ -67,7 +67,8 @@ class Transfer:
         if not target.startswith("/") or "\0" in target:
             raise BackupTargetInvalid(target)
         async with self._backing_up:
-            return await self._store.back_up(Path(target))
+            with self._catalogue.watching_storage():
+                return await self._store.back_up(Path(target))
 
     async def take_in(
         self,

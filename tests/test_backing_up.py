@@ -132,6 +132,7 @@ def test_a_backup_under_full_load_restores_to_a_prefix_of_the_changes(
         assert there == replayed(registry, backup.revision)
         with pytest.raises(HistoryTrimmed):
             next(again.watch_genres(backup.revision, backup.incarnation))
+        assert [each.name for each in again.search_genres("curated 0 a")] == ["curated 0 a"]
         assert again.get_or_create("after").genre.revision == backup.revision + 1
 
 
@@ -151,6 +152,32 @@ def test_both_clients_and_the_command_make_backups(
     commanded = back_up_by_command(server.database, tmp_path / "by command.db")
     assert commanded.returncode == 0, commanded.stderr
     assert (tmp_path / "by command.db").exists()
+
+
+def test_the_command_finds_a_server_on_a_socket(
+    database: Path, start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the path was given from another folder."""
+    monkeypatch.chdir(tmp_path)
+    start_server("unix:registry.sock")
+    monkeypatch.chdir("/")
+    done = back_up_by_command(database, tmp_path / "b.db")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_replaced_database_is_not_backed_up(
+    server: Server, registry: GenreRegistryClient, tmp_path: Path
+) -> None:
+    """What lies there now is not what was acknowledged."""
+    shutil.copy(server.database, tmp_path / "other.db")
+    (tmp_path / "other.db").rename(server.database)
+    with pytest.raises(RegistryError) as refused:
+        registry.backup(str(tmp_path / "b.db"), deadline_s=3)
+
+    assert refused.value.reason in ("STORAGE_FAILED", "")
+    assert server.process.wait(ENDING_S) == 74
+    assert not (tmp_path / "b.db").exists()
 
 
 def back_up_by_command(

@@ -9,13 +9,10 @@ import click
 
 from registry_server.commands.options import database_options, refuse, settings_of
 from registry_server.settings import Settings
-from registry_server.store.backing_up import back_up, stands_at
-from registry_server.store.bringing_back import bring_back
 from registry_server.store.checking import check as check_database
 from registry_server.store.checking import refuse_unservable
 from registry_server.store.failures import DatabaseHeld, DatabaseUnusable, at_the_desk
 from registry_server.store.owning import owned
-from registry_server.store.surroundings import backups_in, look_around, on_one_disk
 from registry_server.vocabulary.backup import Backup
 from registry_server.vocabulary.refusals import RegistryError
 
@@ -104,7 +101,12 @@ def restore(settings_file: Path | None, source: Path, **flags: object) -> None:
     _restore(settings.database, source)
 
 
+# What serving does without is loaded by the command that needs it.
+
+
 def _check(settings: Settings) -> None:
+    from registry_server.store.surroundings import look_around
+
     path = settings.database
     click.echo(f"database: {path}")
     tokens = getattr(settings, "tokens", None) or path.with_name("tokens.json")
@@ -138,6 +140,9 @@ def _backup(
     address: str | None,
     credentials: dict[str, Any],
 ) -> None:
+    from registry_server.store.backing_up import back_up
+    from registry_server.store.surroundings import on_one_disk
+
     click.echo(f"database: {database}")
     target = target.absolute()
     try:
@@ -199,6 +204,9 @@ def _make_folder(target: Path) -> None:
 
 def _unchanged_since(database: Path, target: Path) -> Path | None:
     """Return the newest backup at *target* if it is all that *database* holds."""
+    from registry_server.store.backing_up import stands_at
+    from registry_server.store.surroundings import backups_in
+
     backups = backups_in(target) if target.is_dir() else [target] if target.exists() else []
     if not backups:
         return None
@@ -213,6 +221,8 @@ def _unchanged_since(database: Path, target: Path) -> Path | None:
 
 def _rotate(made: Path, keep: int) -> None:
     """Remove the oldest backups beside *made*, which stays whatever the clock says."""
+    from registry_server.store.surroundings import backups_in
+
     others = [each for each in backups_in(made.parent) if each != made]
     for old in others[: max(0, len(others) - (keep - 1))]:
         try:
@@ -224,6 +234,8 @@ def _rotate(made: Path, keep: int) -> None:
 
 
 def _restore(database: Path, source: Path) -> None:
+    from registry_server.store.bringing_back import bring_back
+
     click.echo(f"database: {database}")
     try:
         made = bring_back(source, database)

@@ -18,7 +18,12 @@ from registry_server.store.migrating import (
     key_versions,
     migration_of,
 )
-from registry_server.vocabulary.identity import Spelling, pinned_key
+from registry_server.vocabulary.identity import (
+    KEY_VERSION,
+    UNICODE_VERSION,
+    Spelling,
+    pinned_key,
+)
 from registry_server.vocabulary.refusals import InvalidName
 
 
@@ -64,8 +69,8 @@ def check(path: Path) -> Report:
         check_whole(connection, path)
         if untruths := tuple(_untruths(connection)):
             return Report((), untruths)
-        key_versions(connection, path)
-        return Report(tuple(_facts(connection)))
+        keys = key_versions(connection, path)
+        return Report((f"migration {migration}, {_told(*keys)}", *_facts(connection)))
 
 
 def refuse_unservable(path: Path) -> None:
@@ -104,6 +109,14 @@ def imported_packs(path: Path) -> dict[str, str]:
         if not inspect(connection).has_table(schema.pack.name):
             return {}
         return linking.packs(connection)
+
+
+def _told(key_version: int, unicode_version: str) -> str:
+    """Say which rules the keys were computed by."""
+    said = f"keys of version {key_version} on Unicode {unicode_version}"
+    if (key_version, unicode_version) == (KEY_VERSION, UNICODE_VERSION):
+        return said
+    return f"{said}, which genre-registry migrate brings to {KEY_VERSION} on {UNICODE_VERSION}"
 
 
 def _facts(connection: Connection) -> Iterator[str]:

@@ -57,6 +57,9 @@ def owned(path: Path) -> Iterator[Path]:
 def say_where(database: Path, address: str) -> None:
     """Say beside *database*, which this process owns, that it is served at *address*."""
     path = database.resolve()
+    scheme, is_socket, socket = address.partition("unix:")
+    if is_socket:
+        address = f"{scheme}unix:{Path(socket).absolute()}"
     with at_the_desk(path):
         announce(path.with_name(path.name + ".lock"), address)
 

@@ -195,6 +195,8 @@ class SqliteStore:
     async def back_up(self, target: Path) -> "Backup":
         from registry_server.store.backing_up import back_up
 
+        with self._noting_failure():
+            self._see_that_it_is_ours()
         stopped = Event()
         self._backups.add(stopped)
         copying = ThreadPoolExecutor(1, thread_name_prefix="backup")
@@ -230,10 +232,8 @@ class SqliteStore:
         """Return what *change* does, in one durable transaction."""
 
         def write() -> Found:
-            # An unlinked file would go on taking commits that nobody can ever read.
             with self._noting_failure():
-                if self.failed or _identity_of(self._path) != self._file:
-                    raise StorageFailed
+                self._see_that_it_is_ours()
                 try:
                     with self._writer.begin():
                         return change(self._writer)
@@ -254,6 +254,11 @@ class SqliteStore:
                 return query(connection, *asked)
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, read)
+
+    def _see_that_it_is_ours(self) -> None:
+        # An unlinked file would go on taking commits that nobody can ever read.
+        if self.failed or _identity_of(self._path) != self._file:
+            raise StorageFailed
 
     @contextmanager
     def _noting_failure(self) -> Iterator[None]:
