@@ -149,6 +149,9 @@ def test_both_clients_and_the_command_make_backups(
     made = Path(asyncio.run(back_up()))
     assert (made.parent, made.name.startswith("registry-2")) == (tmp_path, True)
     assert made.name.endswith("Z-r1.db")
+    by_worker = ("genrectl", "--target", server.target, "backup", tmp_path / "by genrectl.db")
+    assert "revision 1, " in run(*by_worker).stdout
+    assert run(*by_worker).returncode == 4
     commanded = back_up_by_command(server.database, tmp_path / "by command.db")
     assert commanded.returncode == 0, commanded.stderr
     assert (tmp_path / "by command.db").exists()

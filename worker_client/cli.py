@@ -14,6 +14,7 @@ from worker_client._config import TARGET_DEFAULT
 from worker_client._exits import calling, exit_code
 from worker_client._tables import aligned, plain, quoted
 from worker_client._values import ExplainedStep, Genre, TagContainer
+from worker_client.commands.backup import backup
 from worker_client.commands.changes import history, watch
 from worker_client.commands.completing import completion
 from worker_client.commands.duplicates import duplicates
@@ -33,7 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
     *(rename, set_fields, delete, undelete, alias, block, unblock, distinguish),
     *(merge, unmerge, reviews, settle),
     *(duplicates, tidy, export_registry, import_records),
-    *(scan, completion),
+    *(backup, scan, completion),
 )
 
 container_option = click.option(
