@@ -201,6 +201,8 @@ def test_what_is_refused_leaves_nothing(
     there.write_text("a diary")
     link = tmp_path / "link.db"
     link.symlink_to(server.database)
+    circle = tmp_path / "circle.db"
+    circle.symlink_to(circle)
     before = sorted(tmp_path.iterdir())
     cases = [
         ("relative.db", "BACKUP_TARGET_INVALID"),
@@ -211,6 +213,8 @@ def test_what_is_refused_leaves_nothing(
         (f"{server.database}-wal", "BACKUP_TARGET_IS_DATABASE"),
         (f"{tmp_path}/nowhere/b.db", "BACKUP_TARGET_UNWRITABLE"),
         (f"{there}/b.db", "BACKUP_TARGET_UNWRITABLE"),
+        (f"{tmp_path}/{'x' * 300}.db", "BACKUP_TARGET_UNWRITABLE"),
+        (str(circle), "BACKUP_TARGET_TAKEN"),
         ("/proc/b.db", "BACKUP_TARGET_UNWRITABLE"),
     ]
     for target, reason in cases:

@@ -65,7 +65,7 @@ def check(settings_file: Path | None, **flags: object) -> None:
 @click.option(
     "--address",
     metavar="ADDRESS",
-    help="Where the server listens, if not where it said beside the database.",
+    help="Ask the server there, instead of the one that owns the database.",
 )
 @click.option("--token", envvar="GENRE_REGISTRY_TOKEN", hidden=True)
 @click.option("--token-file", type=_A_FILE, envvar="GENRE_REGISTRY_TOKEN_FILE", metavar="FILE")
@@ -140,24 +140,21 @@ def _backup(
     address: str | None,
     credentials: dict[str, Any],
 ) -> None:
-    from registry_server.store.backing_up import back_up
     from registry_server.store.surroundings import on_one_disk
 
     click.echo(f"database: {database}")
     target = target.absolute()
     try:
-        refuse_unservable(database)
+        if address is None:
+            refuse_unservable(database)
         if keep is not None:
             _make_folder(target)
         if if_changed and (same := _unchanged_since(database, target)):
             click.echo(f"unchanged since {same}; no backup was made")
             return
-        try:
-            with owned(database) as path:
-                made = back_up(path, target)
-        except DatabaseHeld as held:
-            if not (address := address or held.address):
-                raise
+        if address is None:
+            made = _directly(database, target, credentials)
+        else:
             made = _by_server(address, target, credentials)
     except DatabaseUnusable as error:
         refuse(error, error.exit_code)
@@ -165,13 +162,31 @@ def _backup(
         refuse(refusal, EXIT_CODES.get(refusal.reason, EXIT_NOT_ANSWERED))
     click.echo(f"backup: {made.path}, revision {made.revision}, {made.size_bytes} bytes, verified")
     made_at = Path(made.path)
-    if keep is not None:
-        _rotate(made_at, keep)
-    if on_one_disk(database, made_at.parent):
+    try:
+        if keep is not None:
+            _rotate(made_at, keep)
+        same_disk = on_one_disk(database, made_at.parent)
+    except OSError as error:
+        _warn(f"{error.filename} can't be looked at by this user: {error.strerror}.")
+        return
+    if same_disk:
         _warn(
             "the backup is on the same disk or card as the database, and fails with it: name a "
             "folder on another one, such as a USB stick, or copy it to another machine."
         )
+
+
+def _directly(database: Path, target: Path, credentials: dict[str, Any]) -> Backup:
+    """Back up without a server, or by the one that owns the database after all."""
+    from registry_server.store.backing_up import back_up
+
+    try:
+        with owned(database) as path:
+            return back_up(path, target)
+    except DatabaseHeld as held:
+        if not held.address:
+            raise
+        return _by_server(held.address, target, credentials)
 
 
 def _by_server(address: str, target: Path, given: dict[str, Any]) -> Backup:
@@ -207,7 +222,10 @@ def _unchanged_since(database: Path, target: Path) -> Path | None:
     from registry_server.store.backing_up import stands_at
     from registry_server.store.surroundings import backups_in
 
-    backups = backups_in(target) if target.is_dir() else [target] if target.exists() else []
+    try:
+        backups = backups_in(target) if target.is_dir() else [target] if target.exists() else []
+    except OSError as error:
+        refuse(ValueError(f"{target} can't be read: {error.strerror}."), EXIT_TARGET)
     if not backups:
         return None
     try:

@@ -65,10 +65,11 @@ def back_up(
         BackupTargetTaken, BackupTargetIsDatabase, BackupTargetUnwritable, BackupDiskFull,
         BackupFailed, BackupStopped: there is no backup; nothing is left under its name.
     """
-    is_folder = target.is_dir()
-    folder = target if is_folder else target.parent
-    if not is_folder:
-        _refuse_taken(database, target)
+    with _told_of(target):
+        is_folder = target.is_dir()
+        folder = target if is_folder else target.parent
+        if not is_folder:
+            _refuse_taken(database, target)
     with _told_of(target), _part_in(folder, database) as part:
         with _reading(database, stopped, is_served=is_served) as source:
             before = stands(source)
@@ -137,7 +138,8 @@ def _is_of(copied: Stands, before: Stands, after: Stands) -> bool:
 
 def _refuse_taken(database: Path, target: Path) -> None:
     own = [database.with_name(database.name + end) for end in BESIDE]
-    if target.resolve() in [path.resolve() for path in own]:
+    # Unlike a path's own way it takes links that lead in circles for what they are.
+    if os.path.realpath(target) in map(os.path.realpath, own):
         raise BackupTargetIsDatabase(str(target))
     if os.path.lexists(target):
         raise BackupTargetTaken(str(target))
