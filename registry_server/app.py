@@ -24,6 +24,7 @@ from registry_server.registry import Registry
 from registry_server.settings import Settings
 from registry_server.storage import Store
 from registry_server.store.lock import Held, exclusive_lock
+from registry_server.store.owning import say_where
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, generic_handler
@@ -106,6 +107,7 @@ async def serve(settings: Settings) -> None:
         async with _listening(
             server, settings, store, catalogue, feed, guard, credentials
         ) as address:
+            say_where(settings.database, address)
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
             log.info(

@@ -8,29 +8,27 @@ from typing import NoReturn
 
 import click
 
+from registry_server.commands import data
 from registry_server.commands.options import (
     EXIT_SETTINGS,
     Command,
     access_options,
+    database_options,
+    refuse,
+    settings_of,
 )
-from registry_server.commands.options import database_options as _database_options
-from registry_server.commands.options import refuse as _refuse
-from registry_server.commands.options import settings_of as _settings
 from registry_server.commands.schema import schema
 from registry_server.commands.tls import tls
 from registry_server.commands.tokens import token
 from registry_server.logs import set_up_logging
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.settings import SettingsError
-from registry_server.store.checking import check as check_database
 from registry_server.store.checking import imported_packs
 from registry_server.store.failures import DatabaseUnusable
 from registry_server.store.owning import close_writer, open_writer, owned
 
-EXIT_UNSOUND = 1
 EXIT_ADDRESS_TAKEN = 71
 EXIT_STORAGE_FAILED = 74
-
 
 _pack_options = (
     click.option("--placeholders", metavar="TEXT,TEXT", help="Texts that stand for no genre."),
@@ -48,7 +46,7 @@ def _serve_options(command: Command) -> Command:
         click.option("--listen", metavar="HOST:PORT|unix:PATH", help="Where to listen."),
     ):
         command = option(command)
-    return _database_options(command)
+    return database_options(command)
 
 
 @click.group()
@@ -63,11 +61,15 @@ def main() -> None:
        2  the command line is wrong
       65  the file is not a genre registry's database
       66  there is no database
+      69  the server that owns the database does not answer
+      70  the database, or a backup, is damaged
       71  another server has the address
-      73  a file can't be written
+      72  the disk is full
+      73  what is to be written is there already, or can't be written there
       74  the storage failed, or the database can't be used
       75  another process serves the database
       76  a newer version wrote the database
+      77  this user may not read or write the database, or not call
       78  a setting is wrong
     """
 
@@ -76,11 +78,11 @@ def main() -> None:
 @_serve_options
 def serve_command(settings_file: Path | None, **flags: object) -> None:
     """Serve until SIGTERM; migrations run first."""
-    settings, found = _settings(settings_file, **flags)
+    settings, found = settings_of(settings_file, **flags)
     [tokens] = [setting for setting in found if setting.name == "tokens"]
     if tokens.source != "default" and not settings.tokens.exists():
         # Whoever names a token file means that callers need tokens.
-        _refuse(
+        refuse(
             SettingsError(
                 f"{tokens.source}: tokens: there is no {settings.tokens}; the first token makes "
                 "it: genre-registry token new."
@@ -95,11 +97,11 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:
-        _refuse(error, error.exit_code)
+        refuse(error, error.exit_code)
     except SettingsError as error:
-        _refuse(error, EXIT_SETTINGS)
+        refuse(error, EXIT_SETTINGS)
     except AddressTaken as error:
-        _refuse(error, EXIT_ADDRESS_TAKEN)
+        refuse(error, EXIT_ADDRESS_TAKEN)
     except StorageGone:
         click.echo(
             f"genre-registry: the storage of {settings.database} failed; the log "
@@ -118,45 +120,25 @@ def _leave(exit_code: int) -> NoReturn:
 
 
 @main.command()
-@_database_options
+@database_options
 def migrate(settings_file: Path | None, **flags: object) -> None:
     """Bring the database to this version; serve does it too."""
-    settings, _ = _settings(settings_file, **flags)
+    settings, _ = settings_of(settings_file, **flags)
     click.echo(f"database: {settings.database}")
     try:
         with owned(settings.database) as path:
             writer, done = open_writer(path)
             close_writer(writer)
     except DatabaseUnusable as error:
-        _refuse(error, error.exit_code)
+        refuse(error, error.exit_code)
     click.echo("\n".join(done) or "nothing was due")
-
-
-@main.command()
-@_database_options
-def check(settings_file: Path | None, **flags: object) -> None:
-    """Look for damage and broken promises; changes nothing, and may run beside a server."""
-    settings, _ = _settings(settings_file, **flags)
-    click.echo(f"database: {settings.database}")
-    try:
-        report = check_database(settings.database)
-    except DatabaseUnusable as error:
-        _refuse(error, error.exit_code)
-    for fact in report.facts:
-        click.echo(fact)
-    for fault in report.faults:
-        click.echo(f"FAULT: {fault}", err=True)
-    if report.faults:
-        click.echo("Stop the server, keep a copy of the file, and restore a backup.", err=True)
-        sys.exit(EXIT_UNSOUND)
-    click.echo("sound" if report.judged else "not judged")
 
 
 @main.command("settings")
 @_serve_options
 def settings_command(settings_file: Path | None, **flags: object) -> None:
     """Print the settings in force, and where each came from."""
-    _, found = _settings(settings_file, **flags)
+    _, found = settings_of(settings_file, **flags)
     width = max(len(setting.name) for setting in found)
     for setting in found:
         value = setting.value
@@ -169,11 +151,11 @@ def settings_command(settings_file: Path | None, **flags: object) -> None:
 @_serve_options
 def packs(settings_file: Path | None, **flags: object) -> None:
     """List the reference packs: version, genres, licence, source, and whether in force."""
-    settings, _ = _settings(settings_file, **flags)
+    settings, _ = settings_of(settings_file, **flags)
     try:
         imported = [pack_of(name, text) for name, text in imported_packs(settings.database).items()]
     except DatabaseUnusable as error:
-        _refuse(error, error.exit_code)
+        refuse(error, error.exit_code)
     knowledge = knowledge_of(imported, off=(), placeholders=())
     for pack in knowledge.packs:
         note = "off" if pack.name in settings.packs_off else "on"
@@ -183,8 +165,8 @@ def packs(settings_file: Path | None, **flags: object) -> None:
         click.echo(f"not followed: {conflict}")
 
 
-for topic in (token, tls, schema):
-    main.add_command(topic)
+for command in (data.check, data.backup, data.restore, token, tls, schema):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

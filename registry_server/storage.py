@@ -18,6 +18,9 @@ from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.refusals import RegistryError
 
 if TYPE_CHECKING:  # loaded by whoever makes one
+    from pathlib import Path
+
+    from registry_server.vocabulary.backup import Backup
     from registry_server.vocabulary.records import Filling, Record
 
 
@@ -123,6 +126,16 @@ class Store(Protocol):
 
     def export(self, size: int) -> AsyncGenerator["list[Record]"]:
         """Give everything that the registry holds, in one snapshot, *size* records at a time."""
+
+    async def back_up(self, target: "Path") -> "Backup":
+        """
+        Copy everything to the file *target*, or into the folder, in one snapshot; writing
+        goes on meanwhile. A caller that is cancelled ends it.
+
+        Raises:
+            BackupTargetTaken, BackupTargetIsDatabase, BackupTargetUnwritable, BackupDiskFull,
+            BackupFailed, BackupStopped: there is no backup, nor a part of one.
+        """
 
     async def state(self) -> RegistryState:
         """Return where the registry stands."""

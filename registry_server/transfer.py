@@ -4,12 +4,15 @@ Transfer: a whole registry going out, and records from elsewhere coming in.
 Records that come in are read as often as they are needed; nothing here holds them all.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 
 from registry_server.catalogue import Catalogue
 from registry_server.storage import Store
+from registry_server.vocabulary.backup import Backup, BackupTargetInvalid
 from registry_server.vocabulary.edits import Imported
 from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.records import (
@@ -43,6 +46,7 @@ class Transfer:
         self._store = store
         self._catalogue = catalogue
         self._knowledge_with = knowledge_with
+        self._backing_up = asyncio.Lock()
 
     async def export(self) -> AsyncGenerator[Sequence[Record]]:
         """Give everything that the registry holds, as of one moment, some records at a time."""
@@ -50,6 +54,21 @@ class Transfer:
             async with aclosing(self._store.export(RECORDS_A_TURN)) as parts:
                 async for records in parts:
                     yield records
+
+    async def back_up(self, target: str) -> Backup:
+        """
+        Copy the registry to *target*, a path on this machine: one backup at a time.
+
+        Raises:
+            BackupTargetInvalid: it is no absolute path.
+            BackupTargetTaken, BackupTargetIsDatabase, BackupTargetUnwritable, BackupDiskFull,
+            BackupFailed, BackupStopped: there is no backup.
+        """
+        if not target.startswith("/") or "\0" in target:
+            raise BackupTargetInvalid(target)
+        async with self._backing_up:
+            with self._catalogue.watching_storage():
+                return await self._store.back_up(Path(target))
 
     async def take_in(
         self,

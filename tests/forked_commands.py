@@ -28,6 +28,7 @@ _context.set_forkserver_preload(
         "worker_client.cli",
         # What they load late, in order to start quickly.
         "registry_server.app",
+        "registry_server.commands.asking",
         "registry_server.curation",
         "registry_server.transfer",
         "registry_server.transport.curation",

@@ -51,7 +51,7 @@ def test_every_rpc_of_the_contract_is_served(server: Server) -> None:
                     grpc.StatusCode.NOT_FOUND,
                 ), method.name
                 served.append(method.name)
-    assert len(served) == 26
+    assert len(served) == 27
 
 
 def test_created_is_always_set() -> None:

@@ -137,7 +137,7 @@ def test_a_second_scan_writes_nothing(
 
 
 def test_a_damaged_database_is_not_served(server: Server) -> None:
-    """Exit 74 and a sentence; what is wrong is in the log, and the file is left as it is."""
+    """Exit 70 and a sentence; what is wrong is in the log, and the file is left as it is."""
     with GenreRegistryClient(server.target) as registry:
         registry.batch_get_or_create([f"genre {n}" for n in range(1000)])
     server.stop()
@@ -150,6 +150,6 @@ def test_a_damaged_database_is_not_served(server: Server) -> None:
         *("--database", str(server.database)),
     )
 
-    assert refused.returncode == 74
+    assert refused.returncode == 70
     assert refused.stderr.startswith("genre-registry: ")
     assert "Traceback" not in refused.stderr

@@ -19,7 +19,7 @@ from stub_server import answering
 
 import worker_client
 from registry_server.transport.status import DOMAIN, STATUS_FOR, status_of, status_of_defect
-from registry_server.vocabulary import curation_refusals, refusals
+from registry_server.vocabulary import backup, curation_refusals, refusals
 from registry_server.vocabulary.callers import Caller, Role
 from registry_server.vocabulary.refusals import RegistryError
 from worker_client import (
@@ -77,6 +77,13 @@ FAMILY: list[tuple[RegistryError, type[worker_client.RegistryError]]] = [
     (curation_refusals.HistoryTrimmed.before(1, 2), worker_client.HistoryTrimmed),
     (curation_refusals.HistoryTrimmed.elsewhere(9), worker_client.HistoryTrimmed),
     (curation_refusals.WatcherTooSlow(30), worker_client.RegistryUnavailable),
+    (backup.BackupTargetInvalid("b.db"), worker_client.InvalidRequest),
+    (backup.BackupTargetTaken("/b.db"), worker_client.BackupRefused),
+    (backup.BackupTargetIsDatabase("/b.db"), worker_client.BackupRefused),
+    (backup.BackupTargetUnwritable("/b.db", "no such folder"), worker_client.BackupRefused),
+    (backup.BackupDiskFull("/b.db"), worker_client.BackupRefused),
+    (backup.BackupFailed("/b.db", "the copy is damaged"), worker_client.BackupRefused),
+    (backup.BackupStopped(), worker_client.BackupRefused),
     (refusals.Overloaded(0.25), worker_client.RegistryOverloaded),
     (refusals.ShuttingDown(), worker_client.RegistryUnavailable),
     (refusals.DeadlinePassed(), worker_client.DeadlineExceeded),

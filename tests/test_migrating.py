@@ -209,7 +209,8 @@ def test_keys_of_older_rules_are_computed_anew(database: Path, older: str) -> No
     )
 
     with opened(database) as (_, done):
-        [line] = done
+        backup, line = done
+        assert backup.startswith("backup before the migration: ")
         assert line.startswith("keys: from version")
         assert line.endswith(f"to {KEY_VERSION} on {UNICODE_VERSION}")
 

@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "registry_server/logs.py": (),
     "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
-    "registry_server/commands": ("registry_server", "click"),
+    "registry_server/commands": ("registry_server", *WIRE, "click"),
     "registry_server/cli.py": ("registry_server", "click"),
     "registry_server/__init__.py": (),
     "worker_client": ("worker_client", *WIRE, "click", "mutagen", "tqdm", "yaml"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from worker_client._deadlines import RASPBERRY_PI, WORKSTATION, Deadlines, overall_deadline
     from worker_client._errors import (
+        BackupRefused,
         CallCancelled,
         CredentialsUnusable,
         CurationRefused,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from worker_client._tls import Tls
     from worker_client._transfer_values import (
+        Backup,
         ImportedId,
         ImportProblem,
         ImportProgress,
@@ -72,6 +74,8 @@ __all__ = [
     "RASPBERRY_PI",
     "WORKSTATION",
     "AsyncGenreRegistryClient",
+    "Backup",
+    "BackupRefused",
     "CallCancelled",
     "Change",
     "ChangeType",

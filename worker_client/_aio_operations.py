@@ -6,7 +6,7 @@ from typing import Any
 
 from worker_client import _operation_calls
 from worker_client._aio_connection import AsyncConnection
-from worker_client._transfer_values import ImportProgress
+from worker_client._transfer_values import Backup, ImportProgress
 from worker_client._values import ImportedPack
 
 
@@ -18,6 +18,10 @@ class AsyncOperations(AsyncConnection):
     ) -> ImportedPack:
         """As `GenreRegistryClient.import_pack`."""
         return await self._call(_operation_calls.import_pack(pack, documents), deadline_s)
+
+    async def backup(self, target: str, *, deadline_s: float | None = None) -> Backup:
+        """As `GenreRegistryClient.backup`."""
+        return await self._call(_operation_calls.backup(target), deadline_s)
 
     async def export_records(
         self, *, deadline_s: float | None = None

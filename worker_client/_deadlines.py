@@ -30,13 +30,19 @@ class Deadlines:
                 raise ValueError(f"{name}: a deadline is more than 0 seconds")
 
 
+CARD_WRITE_S_MAX = 0.4
+"""
+How long a write to the card may take at its worst (reported of SD cards, not measured here);
+`genre-registry check` times the card and says whether it keeps to that.
+"""
+
 RASPBERRY_PI = Deadlines(
     # A server that systemd restarts is away for about 6 s: 1 s until systemd starts it,
     # 2 to 3 s until Python serves on a Pi (estimated from 0.6 s on x86-64, not measured on
     # a Pi), and up to 2 s until the channel tries again.
     read_s=8.0,
-    # The same, and three writes to the card, each of which may take 0.4 s at its worst
-    # (reported of SD cards, not measured here): the round under way, one's own, and a
+    # The same, and three writes to the card, each of which may take `CARD_WRITE_S_MAX`:
+    # the round under way, one's own, and a
     # checkpoint between them.
     write_s=10.0,
     # The same, and the work of 1000 names: 0.05 s on x86-64, allowed to take ten times as

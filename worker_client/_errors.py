@@ -15,6 +15,7 @@ What can go wrong with a call, as a caller sees it.
     ├── RegistryUnavailable     not reached in time; trying later may help
     │   └── RegistryOverloaded  reached, and too busy
     ├── DeadlineExceeded        reached, and too slow
+    ├── BackupRefused           no backup was made; `reason` says why
     ├── StorageFull             the registry's disk is full; known genres are still answered
     ├── CallCancelled           the call was cancelled, here or by the server
     └── RegistryDefect          a mistake in the registry, or a server that is none
@@ -166,6 +167,15 @@ class StorageFull(RegistryError):
     """The registry's disk is full: known genres are answered, new ones can't be created."""
 
 
+class BackupRefused(RegistryError):
+    """
+    No backup was made, and nothing is left under its name; `reason` says why.
+
+    BACKUP_TARGET_TAKEN, BACKUP_TARGET_IS_DATABASE, BACKUP_TARGET_UNWRITABLE, BACKUP_DISK_FULL,
+    BACKUP_FAILED, BACKUP_STOPPED.
+    """
+
+
 class CallCancelled(RegistryError):
     """The call was cancelled."""
 
@@ -186,6 +196,8 @@ ERROR_FOR: dict[StatusCode, type[RegistryError]] = {
     StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     StatusCode.RESOURCE_EXHAUSTED: InvalidRequest,  # gRPC's own: a message too large
     StatusCode.CANCELLED: CallCancelled,
+    StatusCode.ALREADY_EXISTS: BackupRefused,
+    StatusCode.DATA_LOSS: BackupRefused,
     StatusCode.INTERNAL: RegistryDefect,
 }
 """The mirror of the server's table; every other code is a `RegistryDefect`."""
@@ -199,6 +211,10 @@ _REASONS: dict[str, type[RegistryError]] = {
     "SPELLING_BLOCKED": SpellingBlocked,
     "OVERLOADED": RegistryOverloaded,
     "STORAGE_FULL": StorageFull,
+    "BACKUP_TARGET_IS_DATABASE": BackupRefused,
+    "BACKUP_TARGET_UNWRITABLE": BackupRefused,
+    "BACKUP_DISK_FULL": BackupRefused,
+    "BACKUP_STOPPED": BackupRefused,
 }
 """Reasons that say more than their status code."""
 

@@ -58,6 +58,7 @@ def calling(options: dict[str, Any], *, remembers: bool = False) -> "Iterator[Ge
 def exit_code(error: "RegistryError") -> int:
     """Return the exit code that stands for *error*."""
     from worker_client import (
+        BackupRefused,
         CredentialsUnusable,
         CurationRefused,
         DeadlineExceeded,
@@ -73,7 +74,7 @@ def exit_code(error: "RegistryError") -> int:
 
     codes: Iterable[tuple[tuple[type[RegistryError], ...], int]] = (
         ((GenreNotFound,), EXIT_NOT_FOUND),
-        ((InvalidRequest, CurationRefused), EXIT_REFUSED),
+        ((InvalidRequest, CurationRefused, BackupRefused), EXIT_REFUSED),
         ((RegistryUnavailable, DeadlineExceeded, StorageFull), EXIT_UNAVAILABLE),
         ((RevisionMismatch, HistoryTrimmed), EXIT_STALE),
         ((TokenInvalid, CredentialsUnusable), EXIT_NOT_AUTHENTICATED),

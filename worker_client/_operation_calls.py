@@ -9,7 +9,7 @@ from genre_registry.v1.genre_registry_pb2_grpc import GenreOperationsStub
 from worker_client._calls import Call, batch_s, transfer_s
 from worker_client._convert import imported_pack_of, progress_of, text_of
 from worker_client._records import dict_of, record_of
-from worker_client._transfer_values import ImportProgress
+from worker_client._transfer_values import Backup, ImportProgress
 from worker_client._values import ImportedPack
 
 REQUEST_BYTES_MAX = 1 << 20
@@ -19,6 +19,16 @@ REQUEST_BYTES_MAX = 1 << 20
 def import_pack(pack: str, documents: Iterable[bytes]) -> Call[ImportedPack]:
     request = pb.ImportPackRequest(pack=text_of(pack, "pack"), documents=documents)
     return Call("ImportPack", request, batch_s, imported_pack_of, GenreOperationsStub)
+
+
+def backup(target: str) -> Call[Backup]:
+    return Call(
+        "Backup",
+        pb.BackupRequest(target=text_of(target, "target")),
+        transfer_s,
+        lambda reply: Backup(reply.path, reply.revision, reply.incarnation, reply.size_bytes),
+        GenreOperationsStub,
+    )
 
 
 def export() -> Call[list[dict[str, Any]]]:

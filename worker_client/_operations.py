@@ -5,7 +5,7 @@ from typing import Any
 
 from worker_client import _operation_calls
 from worker_client._connection import Connection
-from worker_client._transfer_values import ImportProgress
+from worker_client._transfer_values import Backup, ImportProgress
 from worker_client._values import ImportedPack
 
 
@@ -32,6 +32,23 @@ class Operations(Connection):
             StorageFull: the registry's disk is full; nothing was changed.
         """
         return self._call(_operation_calls.import_pack(pack, documents), deadline_s)
+
+    def backup(self, target: str, *, deadline_s: float | None = None) -> Backup:
+        """
+        Have the server copy its registry to a file on its own machine, and verify it.
+
+        Everybody goes on meanwhile. Nothing is replaced; a backup that fails leaves nothing.
+
+        Args:
+            target: An absolute path there: a file that does not exist, or a folder, in which
+                the backup is named by the time and its revision.
+            deadline_s: Instead of the profile's `transfer_s`.
+
+        Raises:
+            InvalidRequest: the target is no absolute path (BACKUP_TARGET_INVALID).
+            BackupRefused: there is no backup; `reason` says why.
+        """
+        return self._call(_operation_calls.backup(target), deadline_s)
 
     def export_records(
         self, *, deadline_s: float | None = None

@@ -1,6 +1,24 @@
-"""What an import answers, as plain frozen values."""
+"""What an import and a backup answer, as plain frozen values."""
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """
+    A verified backup.
+
+    Attributes:
+        path: The file, on the server's machine.
+        revision: Of the last change that it holds.
+        incarnation: The registry's; a restore gives it a new one.
+        size_bytes: The file's length.
+    """
+
+    path: str
+    revision: int
+    incarnation: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import click
 from worker_client._exits import calling, exit_code
 from worker_client._tables import aligned, plain, quoted
 from worker_client._values import ExplainedStep, Genre, TagContainer
+from worker_client.commands.backup import backup
 from worker_client.commands.changes import history, watch
 from worker_client.commands.completing import completion
 from worker_client.commands.connecting import connection_options, token_and_tls
@@ -33,7 +34,7 @@ COMMANDS: tuple[click.Command, ...] = (
     *(rename, set_fields, delete, undelete, alias, block, unblock, distinguish),
     *(merge, unmerge, reviews, settle),
     *(duplicates, tidy, export_registry, import_records),
-    *(scan, completion),
+    *(backup, scan, completion),
 )
 
 container_option = click.option(

@@ -14,20 +14,30 @@ from registry_server.store.failures import DatabaseMissing, DatabaseNewer, at_th
 from registry_server.store.migrating import (
     check_ours,
     check_whole,
+    due,
     key_versions,
     migration_of,
 )
-from registry_server.vocabulary.identity import Spelling, pinned_key
+from registry_server.vocabulary.identity import (
+    KEY_VERSION,
+    UNICODE_VERSION,
+    Spelling,
+    pinned_key,
+)
 from registry_server.vocabulary.refusals import InvalidName
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check saw: facts, and faults. `judged` is False where there was nothing to judge."""
+    """
+    What a check saw: facts, and faults. `judged` is False where there was nothing to judge,
+    `has_registry` where there is nothing at all.
+    """
 
     facts: tuple[str, ...]
     faults: tuple[str, ...] = ()
     judged: bool = True
+    has_registry: bool = True
 
 
 def check(path: Path) -> Report:
@@ -51,15 +61,33 @@ def check(path: Path) -> Report:
         if damage := tuple(_damage(connection)):
             return Report((), damage)
         if migration is None:
-            return Report(("empty; genre-registry serve sets it up",), judged=False)
+            empty = ("empty; genre-registry serve sets it up",)
+            return Report(empty, judged=False, has_registry=False)
         if migration != schema.HEAD:
             advice = f"genre-registry migrate brings it to {schema.HEAD}; check it then"
             return Report((f"undamaged, at migration {migration}", advice), judged=False)
         check_whole(connection, path)
         if untruths := tuple(_untruths(connection)):
             return Report((), untruths)
-        key_versions(connection, path)
-        return Report(tuple(_facts(connection)))
+        keys = key_versions(connection, path)
+        return Report((f"migration {migration}, {_told(*keys)}", *_facts(connection)))
+
+
+def refuse_unservable(path: Path) -> None:
+    """
+    See that *path* is a database of a registry that this version knows.
+
+    Raises:
+        DatabaseUnusable: it is not, or can't be read.
+    """
+    with at_the_desk(path), ExitStack() as stack:
+        if not path.exists():
+            raise DatabaseMissing(path)
+        engine = inspecting_engine(path.resolve())
+        stack.callback(engine.dispose)
+        connection = stack.enter_context(engine.begin())
+        check_ours(connection, path)
+        due(connection, path)
 
 
 def imported_packs(path: Path) -> dict[str, str]:
@@ -81,6 +109,14 @@ def imported_packs(path: Path) -> dict[str, str]:
         if not inspect(connection).has_table(schema.pack.name):
             return {}
         return linking.packs(connection)
+
+
+def _told(key_version: int, unicode_version: str) -> str:
+    """Say which rules the keys were computed by."""
+    said = f"keys of version {key_version} on Unicode {unicode_version}"
+    if (key_version, unicode_version) == (KEY_VERSION, UNICODE_VERSION):
+        return said
+    return f"{said}, which genre-registry migrate brings to {KEY_VERSION} on {UNICODE_VERSION}"
 
 
 def _facts(connection: Connection) -> Iterator[str]:

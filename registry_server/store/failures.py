@@ -7,6 +7,7 @@ operator's desk, starting or checking, it becomes a `DatabaseUnusable`, whose
 """
 
 import errno
+import glob
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +17,14 @@ from typing import ClassVar
 from sqlalchemy.exc import DBAPIError
 
 from registry_server.store.lock import Held
+from registry_server.store.schema import HEAD
 from registry_server.vocabulary.refusals import Overloaded, StorageFailed, StorageFull
 
 BUSY_RETRY_AFTER_S = 1.0
 
 _FULL = {sqlite3.SQLITE_FULL}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_CLOSED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}
 _FAILED = {
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_CORRUPT,
@@ -71,9 +74,21 @@ class DatabaseHeld(DatabaseUnusable):
     exit_code = 75
 
     def __init__(self, path: Path, held: Held) -> None:
+        self.address = held.address
         super().__init__(
             f"Another process ({held.holder}) serves the database {path}. "
             "One server owns a file: stop that one, or name another file with --database."
+        )
+
+
+class DatabaseThere(DatabaseUnusable):
+    exit_code = 73
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"There is {path} already, which no restore replaces. Stop the server, move what is "
+            "there (the file, and those beside it that end in -wal and -shm) to a safe place, "
+            "and restore then."
         )
 
 
@@ -82,8 +97,7 @@ class DatabaseForeign(DatabaseUnusable):
 
     def __init__(self, path: Path) -> None:
         super().__init__(
-            f"{path} is not a genre registry's database, and is left as it is. "
-            "Name another file with --database."
+            f"{path} is not a genre registry's database, and is left as it is. Name another file."
         )
 
 
@@ -103,8 +117,29 @@ class DatabaseNewer(DatabaseUnusable):
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(
             f"The database {path} was written by a newer genre-registry ({what}), and is left as "
-            "it is. Install that version or a later one."
+            f"it is. Install that version or a later one.{_way_back(path)}"
         )
+
+
+BEFORE = ".before-"
+"""Between a database's name and the migration that a backup of it was taken before."""
+
+
+def _way_back(path: Path) -> str:
+    """Say which backup the upgrade took, and how to go back to it."""
+    try:
+        taken = sorted(path.parent.glob(glob.escape(path.name) + BEFORE + "*"))
+    except OSError:
+        return ""
+    # Those of earlier upgrades were taken before migrations that this version has.
+    later = [each for each in taken if each.name.removeprefix(path.name + BEFORE)[:4] > HEAD]
+    if not later:
+        return ""
+    return (
+        f" Or go back to {later[0]}, the backup that the upgrade took first, and lose what came "
+        f"since: stop the server, move {path} and the files beside it that end in -wal and -shm "
+        f"to a safe place, then genre-registry restore {later[0]} --database {path}"
+    )
 
 
 class DatabaseFailed(DatabaseUnusable):
@@ -114,19 +149,60 @@ class DatabaseFailed(DatabaseUnusable):
         super().__init__(f"The database {path} can't be used: {_advice(error)}")
 
 
+class DatabaseDamaged(DatabaseUnusable):
+    exit_code = 70
+
+    def __init__(self, path: Path, error: BaseException) -> None:
+        super().__init__(
+            f"The database {path} is damaged: {error}. Check the disk, keep a copy, then restore "
+            "a backup (genre-registry restore)."
+        )
+
+
+class DatabaseDiskFull(DatabaseUnusable):
+    exit_code = 72
+
+    def __init__(self, path: Path, error: BaseException) -> None:
+        super().__init__(
+            f"The database {path} can't be used: the disk is full. Make room and start again."
+        )
+        self.__cause__ = error
+
+
+class DatabaseReadOnly(DatabaseUnusable):
+    """It can't be opened, or only to read."""
+
+    exit_code = 77
+
+    def __init__(self, path: Path, error: BaseException) -> None:
+        super().__init__(f"The database {path} can't be used: {_advice(error)}")
+
+
+def unusable(path: Path, error: BaseException) -> DatabaseUnusable:
+    """Return what says that *error*, the driver's or the system's, keeps *path* from being used."""
+    code, number = primary_code(error), getattr(error, "errno", None)
+    if code == sqlite3.SQLITE_NOTADB:
+        return DatabaseForeign(path)
+    if code == sqlite3.SQLITE_CORRUPT:
+        return DatabaseDamaged(path, error)
+    # SQLite says so of a WAL's index that finds no room.
+    has_no_room = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
+    if has_no_room or code in _FULL or number in (errno.ENOSPC, errno.EDQUOT):
+        return DatabaseDiskFull(path, error)
+    if code in _CLOSED or number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DatabaseReadOnly(path, error)
+    return DatabaseFailed(path, error)
+
+
 def _advice(error: BaseException) -> str:
     code = primary_code(error)
-    if code in _FULL:
-        return "the disk is full. Make room and start again."
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_IOERR):
+    if code == sqlite3.SQLITE_IOERR:
         return f"{error}. Check the disk, then restore a backup."
     if code in _BUSY:
         return "another program holds a lock on it. Close that program and start again."
     if isinstance(error, OSError):
-        if error.errno == errno.ENOSPC:
-            return "the disk is full. Make room and start again."
         return f"{error.strerror}: {error.filename}. See that this user may read and write there."
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+    if code in _CLOSED:
         return f"{error}. See that its folder exists and that this user may write there."
     return f"{error}."
 
@@ -137,8 +213,6 @@ def at_the_desk(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if primary_code(error.orig) == sqlite3.SQLITE_NOTADB:
-            raise DatabaseForeign(path) from error
-        raise DatabaseFailed(path, error.orig or error) from error
-    except OSError as error:
-        raise DatabaseFailed(path, error) from error
+        raise unusable(path, error.orig or error) from error
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(path, error) from error

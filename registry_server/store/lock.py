@@ -3,16 +3,23 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_HELD_BYTES_MAX = 1024
+"""Of a process id and an address, at most."""
 
 
 class Held(Exception):
-    """Another process holds the lock; `holder` says which, as far as it said so."""
+    """
+    Another process holds the lock; `holder` says which, as far as it said so, and `address`
+    where it listens, "" if it did not say.
+    """
 
-    def __init__(self, holder: str) -> None:
+    def __init__(self, holder: str, address: str = "") -> None:
         super().__init__(holder)
         self.holder = holder
+        self.address = address
 
 
 @contextmanager
@@ -29,10 +36,33 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            written = os.read(descriptor, 64).decode("ascii", "replace").strip()
-            raise Held(written or "process id unknown") from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()}\n".encode("ascii"))
+            written = os.read(descriptor, _HELD_BYTES_MAX).decode("utf-8", "replace")
+            holder, _, address = written.partition("\n")
+            raise Held(holder.strip() or "process id unknown", address.strip()) from None
+        _give_to_owner_of_folder(descriptor, path.parent)
+        _write(descriptor, "")
         yield
     finally:
         os.close(descriptor)
+
+
+def announce(path: Path, address: str) -> None:
+    """Say in the lock file *path*, which this process holds, that it listens on *address*."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        _write(descriptor, address)
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, address: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()}\n{address}\n".encode(), 0)
+
+
+def _give_to_owner_of_folder(descriptor: int, folder: Path) -> None:
+    """What root makes by hand would keep another user's server from starting."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        with suppress(OSError):  # a file system without owners
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)

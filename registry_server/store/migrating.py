@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, inspect, select, update
 
 from registry_server.store import schema
-from registry_server.store.failures import DatabaseFailed, DatabaseForeign, DatabaseNewer
+from registry_server.store.failures import DatabaseDamaged, DatabaseForeign, DatabaseNewer
 from registry_server.vocabulary.identity import (
     KEY_VERSION,
     PIN,
@@ -37,15 +37,10 @@ def check_whole(connection: Connection, path: Path) -> None:
     See that every table is there.
 
     Raises:
-        DatabaseFailed: one is missing.
+        DatabaseDamaged: one is missing.
     """
     if missing := set(schema.metadata.tables) - set(inspect(connection).get_table_names()):
-        raise DatabaseFailed(
-            path,
-            ValueError(
-                f"it lacks the table {', '.join(sorted(missing))}. Keep a copy, restore a backup"
-            ),
-        )
+        raise DatabaseDamaged(path, ValueError(f"it lacks the table {', '.join(sorted(missing))}"))
 
 
 def migration_of(connection: Connection) -> str | None:
@@ -54,6 +49,26 @@ def migration_of(connection: Connection) -> str | None:
         return None
     found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     return None if found is None else str(found)
+
+
+def due(connection: Connection, path: Path) -> str:
+    """
+    Return what is due of a database that holds something: the migration it is to be brought
+    to, or "keys" if only the keys are to be computed anew; "" if nothing is.
+
+    Raises:
+        DatabaseNewer: a later version wrote it.
+    """
+    applied = migration_of(connection)
+    if applied is None:
+        return ""
+    if applied > schema.HEAD:
+        raise DatabaseNewer(path, f"migration {applied}")
+    if applied != schema.HEAD:
+        return schema.HEAD
+    check_whole(connection, path)
+    is_current = _rank(*key_versions(connection, path)) == _rank(KEY_VERSION, UNICODE_VERSION)
+    return "" if is_current else f"keys-{KEY_VERSION}-{UNICODE_VERSION}"
 
 
 def migrate(connection: Connection, path: Path) -> list[str]:
@@ -104,15 +119,14 @@ def key_versions(connection: Connection, path: Path) -> tuple[int, str]:
     Return the versions of the rules, and of Unicode, that the stored keys were computed by.
 
     Raises:
-        DatabaseFailed: the registry's own row is missing.
+        DatabaseDamaged: the registry's own row is missing.
         DatabaseNewer: they are newer than ours.
     """
     row = connection.execute(
         select(schema.registry.c.key_version, schema.registry.c.unicode_version)
     ).one_or_none()
     if row is None:
-        lack = "it lacks the row that says which registry it is. Keep a copy, restore a backup"
-        raise DatabaseFailed(path, ValueError(lack))
+        raise DatabaseDamaged(path, ValueError("it lacks the row that says which registry it is"))
     if _rank(*row) > _rank(KEY_VERSION, UNICODE_VERSION):
         raise DatabaseNewer(path, f"keys of version {row[0]} on Unicode {row[1]}")
     return row[0], row[1]

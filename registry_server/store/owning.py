@@ -10,9 +10,18 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from registry_server.store.engines import inspecting_engine, writing_engine
-from registry_server.store.failures import DatabaseFailed, DatabaseHeld, at_the_desk
-from registry_server.store.lock import Held, exclusive_lock
-from registry_server.store.migrating import check_ours, migrate
+from registry_server.store.failures import (
+    BEFORE,
+    DatabaseDamaged,
+    DatabaseDiskFull,
+    DatabaseFailed,
+    DatabaseHeld,
+    at_the_desk,
+)
+from registry_server.store.lock import Held, announce, exclusive_lock
+from registry_server.store.migrating import check_ours, due, migrate
+from registry_server.vocabulary.backup import BackupDiskFull, BackupFailed
+from registry_server.vocabulary.refusals import RegistryError
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +54,20 @@ def owned(path: Path) -> Iterator[Path]:
         yield path
 
 
+def say_where(database: Path, address: str) -> None:
+    """Say beside *database*, which this process owns, that it is served at *address*."""
+    path = database.resolve()
+    scheme, is_socket, socket = address.partition("unix:")
+    if is_socket:
+        address = f"{scheme}unix:{Path(socket).absolute()}"
+    with at_the_desk(path):
+        announce(path.with_name(path.name + ".lock"), address)
+
+
 def open_writer(path: Path) -> tuple[Connection, list[str]]:
     """
-    Return the connection that writes *path*, and what bringing it up to date changed.
+    Return the connection that writes *path*, and what bringing it up to date changed. What
+    holds something is backed up before it is migrated, beside the file.
 
     The caller owns the file and calls `close_writer` in the end.
 
@@ -55,7 +75,7 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
         DatabaseUnusable: it can't be opened or migrated.
     """
     with at_the_desk(path):
-        _refuse_foreign(path)
+        backed_up = _back_up_before(path, _due(path))
         connection = writing_engine(path).connect()
         try:
             migrated = migrate(connection, path)
@@ -64,16 +84,44 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
         except BaseException:
             connection.close()
             raise
-        return connection, migrated
+        return connection, backed_up + migrated
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Look before opening to write, which alone would turn another application's file to WAL."""
-    if path.exists():
-        engine = inspecting_engine(path)
+def _due(path: Path) -> str:
+    """
+    Return the migration that is due, "" if none is. It looks before opening to write, which
+    alone would turn another application's file to WAL.
+    """
+    if not path.exists():
+        return ""
+    engine = inspecting_engine(path)
+    try:
         with engine.begin() as connection:
             check_ours(connection, path)
+            return due(connection, path)
+    finally:
         engine.dispose()
+
+
+def _back_up_before(path: Path, migration: str) -> list[str]:
+    """Copy *path* before *migration*, once, unless it is ""; say so in a line."""
+    if not migration:
+        return []
+    from registry_server.store.backing_up import back_up, stands_at
+
+    revision = stands_at(path).revision
+    copy = path.with_name(f"{path.name}{BEFORE}{migration}.r{revision}")
+    if copy.exists():
+        return []
+    try:
+        back_up(path, copy)
+    except BackupDiskFull as refusal:
+        raise DatabaseDiskFull(path, refusal) from refusal
+    except BackupFailed as refusal:
+        raise DatabaseDamaged(path, refusal) from refusal
+    except RegistryError as refusal:
+        raise DatabaseFailed(path, refusal) from refusal
+    return [f"backup before the migration: {copy}"]
 
 
 def close_writer(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 from sqlalchemy import Connection, Engine
@@ -37,6 +38,7 @@ from registry_server.vocabulary.knowledge import Knowledge
 from registry_server.vocabulary.refusals import RegistryError, StorageFailed
 
 if TYPE_CHECKING:
+    from registry_server.vocabulary.backup import Backup
     from registry_server.vocabulary.records import Filling, Record
 
 Asked = TypeVarTuple("Asked")
@@ -72,6 +74,7 @@ class SqliteStore:
         self._readers = readers
         self._reading = reading
         self._history_kept = history_kept
+        self._backups = set[Event]()
 
     async def all_keys(self, size_max: int) -> dict[str, Genre] | None:
         return await self._read(queries.all_keys, size_max)
@@ -189,6 +192,32 @@ class SqliteStore:
             while taken := await loop.run_in_executor(exporting, take):
                 yield taken
 
+    async def back_up(self, target: Path) -> "Backup":
+        from registry_server.store.backing_up import back_up
+
+        with self._noting_failure():
+            self._see_that_it_is_ours()
+        stopped = Event()
+        self._backups.add(stopped)
+        copying = ThreadPoolExecutor(1, thread_name_prefix="backup")
+        loop = asyncio.get_running_loop()
+        working = loop.run_in_executor(
+            copying, partial(back_up, self._path, target, is_served=True, stopped=stopped)
+        )
+        # If the caller has left, nobody else asks what became of it.
+        working.add_done_callback(lambda ended: ended.exception())
+        try:
+            return await asyncio.shield(working)
+        finally:
+            stopped.set()
+            self._backups.discard(stopped)
+            copying.shutdown(wait=False)
+
+    def stop_backups(self) -> None:
+        """End the backups under way, which leave nothing."""
+        for stopped in self._backups:
+            stopped.set()
+
     async def link(
         self, knowledge: Knowledge, imported: tuple[str, str] | None = None
     ) -> tuple[list[Genre], RegistryState]:
@@ -203,10 +232,8 @@ class SqliteStore:
         """Return what *change* does, in one durable transaction."""
 
         def write() -> Found:
-            # An unlinked file would go on taking commits that nobody can ever read.
             with self._noting_failure():
-                if self.failed or _identity_of(self._path) != self._file:
-                    raise StorageFailed
+                self._see_that_it_is_ours()
                 try:
                     with self._writer.begin():
                         return change(self._writer)
@@ -227,6 +254,11 @@ class SqliteStore:
                 return query(connection, *asked)
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, read)
+
+    def _see_that_it_is_ours(self) -> None:
+        # An unlinked file would go on taking commits that nobody can ever read.
+        if self.failed or _identity_of(self._path) != self._file:
+            raise StorageFailed
 
     @contextmanager
     def _noting_failure(self) -> Iterator[None]:
@@ -264,6 +296,7 @@ async def open_store(
         try:
             yield store, migrated
         finally:
+            store.stop_backups()
             reading.shutdown()
             readers.dispose()
             # After a failure nothing in memory can be trusted, and nothing more is written.

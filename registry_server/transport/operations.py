@@ -40,6 +40,15 @@ class GenreOperationsServicer:
         )
         return encode.pack_import(imported)
 
+    async def Backup(self, data: bytes, _context: Context) -> Message:
+        made = await self._transfer.back_up(decode(pb.BackupRequest, data).target)
+        return pb.BackupResponse(
+            path=made.path,
+            revision=made.revision,
+            incarnation=made.incarnation,
+            size_bytes=made.size_bytes,
+        )
+
     async def Export(self, data: bytes, _context: Context) -> AsyncGenerator[Message]:
         decode(pb.ExportRequest, data)
         async with aclosing(self._transfer.export()) as parts:

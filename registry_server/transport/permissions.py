@@ -44,6 +44,7 @@ LOWEST_ROLE: dict[str, dict[str, Role | None]] = {
         # It reads everything there is, the whole journal included.
         "Export": Role.OPERATOR,
         "Import": Role.OPERATOR,
+        "Backup": Role.OPERATOR,
     },
     # Whoever looks after the process, which may hold no token.
     HEALTH: {"Check": None, "Watch": None, "List": None},

@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from registry_server.vocabulary import curation_refusals, refusals
+from registry_server.vocabulary import backup, curation_refusals, refusals
 from registry_server.vocabulary.refusals import InvalidRequest, RegistryError, TryLater
 
 DOMAIN = "genre-registry"
@@ -50,6 +50,13 @@ STATUS_FOR: dict[type[RegistryError], StatusCode] = {
     curation_refusals.RevisionMismatch: StatusCode.ABORTED,
     curation_refusals.HistoryTrimmed: StatusCode.OUT_OF_RANGE,
     curation_refusals.WatcherTooSlow: StatusCode.UNAVAILABLE,
+    backup.BackupTargetInvalid: StatusCode.INVALID_ARGUMENT,
+    backup.BackupTargetTaken: StatusCode.ALREADY_EXISTS,
+    backup.BackupTargetIsDatabase: StatusCode.FAILED_PRECONDITION,
+    backup.BackupTargetUnwritable: StatusCode.FAILED_PRECONDITION,
+    backup.BackupDiskFull: StatusCode.RESOURCE_EXHAUSTED,
+    backup.BackupFailed: StatusCode.DATA_LOSS,
+    backup.BackupStopped: StatusCode.CANCELLED,
     refusals.Overloaded: StatusCode.UNAVAILABLE,
     refusals.ShuttingDown: StatusCode.UNAVAILABLE,
     refusals.DeadlinePassed: StatusCode.DEADLINE_EXCEEDED,

@@ -1290,6 +1290,11 @@ class GenreOperationsStub(object):
                 request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportRequest.SerializeToString,
                 response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportResponse.FromString,
                 _registered_method=True)
+        self.Backup = channel.unary_unary(
+                '/genre_registry.v1.GenreOperations/Backup',
+                request_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.BackupRequest.SerializeToString,
+                response_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.BackupResponse.FromString,
+                _registered_method=True)
 
 
 class GenreOperationsServicer(object):
@@ -1334,6 +1339,25 @@ class GenreOperationsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Backup(self, request, context):
+        """Copies the whole registry, as of one revision, to a file on the server's
+        machine, while everybody goes on. The file is complete, on the disk and
+        verified by reading it again before it gets its name: under that name there is
+        a whole backup or none. Nothing is ever replaced. It may take minutes; a
+        caller that leaves ends it, and nothing is left of it.
+
+        INVALID_ARGUMENT: BACKUP_TARGET_INVALID.
+        ALREADY_EXISTS: BACKUP_TARGET_TAKEN.
+        FAILED_PRECONDITION: BACKUP_TARGET_IS_DATABASE; BACKUP_TARGET_UNWRITABLE (no
+        such folder, or the server's user may not write there).
+        RESOURCE_EXHAUSTED: BACKUP_DISK_FULL, of the target's disk.
+        DATA_LOSS: BACKUP_FAILED (what was read or written is not sound).
+        CANCELLED: BACKUP_STOPPED (the server stops).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenreOperationsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1351,6 +1375,11 @@ def add_GenreOperationsServicer_to_server(servicer, server):
                     servicer.Import,
                     request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportRequest.FromString,
                     response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.ImportResponse.SerializeToString,
+            ),
+            'Backup': grpc.unary_unary_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=genre__registry_dot_v1_dot_genre__registry__pb2.BackupRequest.FromString,
+                    response_serializer=genre__registry_dot_v1_dot_genre__registry__pb2.BackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1435,6 +1464,33 @@ class GenreOperations(object):
             '/genre_registry.v1.GenreOperations/Import',
             genre__registry_dot_v1_dot_genre__registry__pb2.ImportRequest.SerializeToString,
             genre__registry_dot_v1_dot_genre__registry__pb2.ImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/genre_registry.v1.GenreOperations/Backup',
+            genre__registry_dot_v1_dot_genre__registry__pb2.BackupRequest.SerializeToString,
+            genre__registry_dot_v1_dot_genre__registry__pb2.BackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

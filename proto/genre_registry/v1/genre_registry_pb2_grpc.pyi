@@ -810,6 +810,21 @@ class GenreOperationsStub:
     INVALID_ARGUMENT: RECORD_INVALID (which one, in the metadata).
     FAILED_PRECONDITION: REGISTRY_NOT_EMPTY, for `keep_ids`.
     """
+    Backup: _grpc.UnaryUnaryMultiCallable[_genre_registry_pb2.BackupRequest, _genre_registry_pb2.BackupResponse]
+    """Copies the whole registry, as of one revision, to a file on the server's
+    machine, while everybody goes on. The file is complete, on the disk and
+    verified by reading it again before it gets its name: under that name there is
+    a whole backup or none. Nothing is ever replaced. It may take minutes; a
+    caller that leaves ends it, and nothing is left of it.
+
+    INVALID_ARGUMENT: BACKUP_TARGET_INVALID.
+    ALREADY_EXISTS: BACKUP_TARGET_TAKEN.
+    FAILED_PRECONDITION: BACKUP_TARGET_IS_DATABASE; BACKUP_TARGET_UNWRITABLE (no
+    such folder, or the server's user may not write there).
+    RESOURCE_EXHAUSTED: BACKUP_DISK_FULL, of the target's disk.
+    DATA_LOSS: BACKUP_FAILED (what was read or written is not sound).
+    CANCELLED: BACKUP_STOPPED (the server stops).
+    """
 
 @_typing.type_check_only
 class GenreOperationsAsyncStub(GenreOperationsStub):
@@ -841,6 +856,21 @@ class GenreOperationsAsyncStub(GenreOperationsStub):
 
     INVALID_ARGUMENT: RECORD_INVALID (which one, in the metadata).
     FAILED_PRECONDITION: REGISTRY_NOT_EMPTY, for `keep_ids`.
+    """
+    Backup: _aio.UnaryUnaryMultiCallable[_genre_registry_pb2.BackupRequest, _genre_registry_pb2.BackupResponse]  # type: ignore[assignment]
+    """Copies the whole registry, as of one revision, to a file on the server's
+    machine, while everybody goes on. The file is complete, on the disk and
+    verified by reading it again before it gets its name: under that name there is
+    a whole backup or none. Nothing is ever replaced. It may take minutes; a
+    caller that leaves ends it, and nothing is left of it.
+
+    INVALID_ARGUMENT: BACKUP_TARGET_INVALID.
+    ALREADY_EXISTS: BACKUP_TARGET_TAKEN.
+    FAILED_PRECONDITION: BACKUP_TARGET_IS_DATABASE; BACKUP_TARGET_UNWRITABLE (no
+    such folder, or the server's user may not write there).
+    RESOURCE_EXHAUSTED: BACKUP_DISK_FULL, of the target's disk.
+    DATA_LOSS: BACKUP_FAILED (what was read or written is not sound).
+    CANCELLED: BACKUP_STOPPED (the server stops).
     """
 
 class GenreOperationsServicer(metaclass=_abc_1.ABCMeta):
@@ -888,6 +918,27 @@ class GenreOperationsServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: RECORD_INVALID (which one, in the metadata).
         FAILED_PRECONDITION: REGISTRY_NOT_EMPTY, for `keep_ids`.
+        """
+
+    @_abc_1.abstractmethod
+    def Backup(
+        self,
+        request: _genre_registry_pb2.BackupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_genre_registry_pb2.BackupResponse, _abc.Awaitable[_genre_registry_pb2.BackupResponse]]:
+        """Copies the whole registry, as of one revision, to a file on the server's
+        machine, while everybody goes on. The file is complete, on the disk and
+        verified by reading it again before it gets its name: under that name there is
+        a whole backup or none. Nothing is ever replaced. It may take minutes; a
+        caller that leaves ends it, and nothing is left of it.
+
+        INVALID_ARGUMENT: BACKUP_TARGET_INVALID.
+        ALREADY_EXISTS: BACKUP_TARGET_TAKEN.
+        FAILED_PRECONDITION: BACKUP_TARGET_IS_DATABASE; BACKUP_TARGET_UNWRITABLE (no
+        such folder, or the server's user may not write there).
+        RESOURCE_EXHAUSTED: BACKUP_DISK_FULL, of the target's disk.
+        DATA_LOSS: BACKUP_FAILED (what was read or written is not sound).
+        CANCELLED: BACKUP_STOPPED (the server stops).
         """
 
 def add_GenreOperationsServicer_to_server(servicer: GenreOperationsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,107 @@
+"""Asking the server that owns a database: how its address becomes a channel, and its refusals."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from genre_registry.v1 import genre_registry_pb2 as pb
+from genre_registry.v1.genre_registry_pb2_grpc import GenreOperationsStub
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+BACKUP_S_MAX = 3600.0
+"""How long a backup may take in all: a large registry on a slow card."""
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+
+
+class ServerRefused(Exception):
+    """The server did not do it; `reason` is the contract's, "" for none."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """
+    Who calls.
+
+    Attributes:
+        token: Sent with the call; "" for none.
+        ca: The authority's certificate, which the server's must be signed by; None calls
+            without TLS.
+        certificate, key: The caller's own, for mutual TLS; both or neither.
+    """
+
+    token: str = ""
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def backup(address: str, target: Path, credentials: Credentials) -> pb.BackupResponse:
+    """
+    Have the server at *address* back up to *target*.
+
+    Raises:
+        ServerRefused: it did not, or is not there.
+        OSError: a certificate can't be read.
+    """
+    token = credentials.token
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    request = pb.BackupRequest(target=str(target))
+    with _channel(address, credentials) as channel:
+        try:
+            answer: pb.BackupResponse = GenreOperationsStub(channel).Backup(
+                request, metadata=metadata, timeout=BACKUP_S_MAX
+            )
+        except grpc.RpcError as failure:
+            raise _told(address, failure) from failure
+    return answer
+
+
+@contextmanager
+def _channel(address: str, credentials: Credentials) -> Iterator[grpc.Channel]:
+    host, colon, port = address.rpartition(":")
+    # It listens on every address of the machine, and we are on it.
+    target = _ANYWHERE.get(host, host) + colon + port
+    options = [("grpc.enable_http_proxy", 0)]
+    if credentials.ca is None:
+        channel = grpc.insecure_channel(target, options)
+    else:
+        key, certificate = credentials.key, credentials.certificate
+        secure = grpc.ssl_channel_credentials(
+            credentials.ca.read_bytes(),
+            None if key is None else key.read_bytes(),
+            None if certificate is None else certificate.read_bytes(),
+        )
+        channel = grpc.secure_channel(target, secure, options)
+    try:
+        yield channel
+    finally:
+        channel.close()
+
+
+def _told(address: str, failure: Any) -> ServerRefused:
+    code, details = failure.code(), failure.details() or ""
+    status = rpc_status.from_call(failure)
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status is not None else ():
+        detail.Unpack(info)
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return ServerRefused(
+            f"The server at {address} is of a version that makes no backups: restart it, so that "
+            "the installed one runs."
+        )
+    if info.reason:
+        return ServerRefused(details, info.reason)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ServerRefused(
+            f"The server at {address} could not be reached, or left. If it is one with TLS, name "
+            "its authority with --ca; if it listens elsewhere, name that with --address."
+        )
+    return ServerRefused(f"The server at {address}: {code.name}: {details}")
