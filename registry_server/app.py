@@ -19,6 +19,12 @@ from grpc_reflection.v1alpha import reflection
 
 from registry_server.catalogue import Catalogue
 from registry_server.change_feed import ChangeFeed
+from registry_server.descriptors import (
+    connections_looked_after,
+    connections_within,
+    keep_one_arena,
+    raise_limit,
+)
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.registry import Registry
 from registry_server.settings import Settings
@@ -26,7 +32,8 @@ from registry_server.storage import Store
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver
-from registry_server.transport.calls import Door, generic_handler
+from registry_server.transport.calls import LOCAL, Door, caller_of, generic_handler
+from registry_server.transport.limiting import Admission, options_of
 from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
 from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import StorageFailed, StorageFull
@@ -82,7 +89,9 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
-    server = grpc.aio.server(options=OPTIONS)
+    keep_one_arena()
+    connections_max = connections_within(raise_limit(), settings.connections_max)
+    server = grpc.aio.server(options=(*OPTIONS, *options_of(settings, connections_max)))
     _held.append(server)
     opening = open_store(settings.database, history_kept=settings.history_kept)
     async with opening as (store, migrated):
@@ -119,7 +128,8 @@ async def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             gc.enable()
-            await stopping.wait()
+            with connections_looked_after(settings.connections_max, connections_max):
+                await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")
         if failed.is_set():
@@ -161,6 +171,7 @@ async def _listening(
     Whoever calls after that is still refused, until the process ends: `Door` says why.
     """
     door = Door()
+    admission = Admission(settings, caller_of, local=LOCAL)
     registry = Registry(store, catalogue, partial(_knowledge_with, settings))
 
     def knowledge_with(contents: Mapping[str, str]) -> Knowledge:
@@ -189,7 +200,10 @@ async def _listening(
         SERVICES["GenreOperations"]: operating,
     }
     server.add_generic_rpc_handlers(
-        [generic_handler(service, servicer, door) for service, servicer in servicers.items()]
+        [
+            generic_handler(service, servicer, door, admission)
+            for service, servicer in servicers.items()
+        ]
     )
     names = [service.full_name for service in servicers]
     healthy = health.aio.HealthServicer()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from registry_server.limits import LIMITS, Limits
 from registry_server.packs.reading import PACKS
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.refusals import InvalidName
@@ -43,9 +44,9 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Limits):
     """
-    What a server runs with.
+    What a server runs with; `Limits` are part of it.
 
     Attributes:
         listen: `HOST:PORT` on loopback (port 0 takes a free one), or `unix:PATH`.
@@ -78,6 +79,8 @@ class Settings:
             raise SettingsError("history_kept: 1 to 1,000,000,000 changes are allowed.")
         if not 0.05 <= self.watch_heartbeat_s <= 3600:
             raise SettingsError("watch_heartbeat_s: 0.05 to 3600 seconds are allowed.")
+        if excess := self.excess():
+            raise SettingsError(excess)
         if unknown := [name for name in self.packs_off if name not in PACKS]:
             raise SettingsError(
                 f"packs_off: there is no pack {unknown[0]!r}; there are {', '.join(PACKS)}."
@@ -146,7 +149,7 @@ def read_settings(
             name: Setting(name, getattr(Settings, name), "default")
             for name in (
                 *("shutdown_grace_s", "packs_off", "placeholders"),
-                *("history_kept", "watch_heartbeat_s"),
+                *("history_kept", "watch_heartbeat_s", *LIMITS),
             )
         },
     }
@@ -206,6 +209,10 @@ def _typed(setting: Setting) -> object:
         "placeholders": (_texts, "a list of texts"),
         "history_kept": (_whole_number, "a whole number"),
         "watch_heartbeat_s": (_number, "a number"),
+        **{
+            name: (_whole_number, "a whole number") if allowed.whole else (_number, "a number")
+            for name, allowed in LIMITS.items()
+        },
     }[setting.name]
     try:
         return read(setting.value)

@@ -44,6 +44,7 @@ FAMILY: list[tuple[RegistryError, type[worker_client.RegistryError]]] = [
     (refusals.PackUnknown("beets", ["musicbrainz"]), worker_client.InvalidRequest),
     (refusals.PackInvalid("It is not JSON."), worker_client.InvalidRequest),
     (refusals.MessageMalformed("No message.", field="name"), worker_client.InvalidRequest),
+    (refusals.MessageTooLarge(9, 8, field="GetOrCreateRequest"), worker_client.InvalidRequest),
     (refusals.GenreNotFound.with_id(7), worker_client.GenreNotFound),
     (refusals.GenreNotFound.named("Dub"), worker_client.GenreNotFound),
     (curation_refusals.UpdateMaskInvalid("id", ["name"]), worker_client.InvalidRequest),

@@ -28,6 +28,7 @@ CORE = (
 )
 BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
+    *("registry_server.limits", "registry_server.descriptors"),
     *("registry_server.transport", *CORE, *PACKS, *VOCABULARY),
 )
 WIRE = ("grpc", "grpc_status", "google", "genre_registry")
@@ -49,8 +50,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/tally.py": VOCABULARY,
     "registry_server/page_token.py": VOCABULARY,
     "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),
-    "registry_server/transport": ("registry_server.transport", *CORE, *VOCABULARY, *WIRE),
-    "registry_server/settings.py": (*PACKS, *VOCABULARY),
+    "registry_server/transport": (
+        *("registry_server.transport", "registry_server.limits"),
+        *(*CORE, *VOCABULARY, *WIRE),
+    ),
+    "registry_server/settings.py": ("registry_server.limits", *PACKS, *VOCABULARY),
+    "registry_server/limits.py": (),
+    "registry_server/descriptors.py": (),
     "registry_server/logs.py": (),
     "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
     "registry_server/cli.py": ("registry_server", "click"),

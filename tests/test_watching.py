@@ -20,7 +20,6 @@ from grpc_status import rpc_status
 from watch_campaign import NARROW, OWN_CONNECTION, campaign
 from watch_memory import waves
 
-from registry_server.change_feed import WATCHERS_MAX
 from registry_server.transport import calls
 from registry_server.transport.servicer import SERVICES
 

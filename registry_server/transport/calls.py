@@ -11,6 +11,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
+from registry_server.transport.limiting import Admission
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
 from registry_server.vocabulary.curation_refusals import WatcherTooSlow
 from registry_server.vocabulary.refusals import RegistryError, ShuttingDown, StorageFailed
@@ -117,17 +118,19 @@ class Door:
 
 
 def generic_handler(
-    service: ServiceDescriptor, servicer: Callable[[], object], door: Door
+    service: ServiceDescriptor, servicer: Callable[[], object], door: Door, admission: Admission
 ) -> grpc.GenericRpcHandler:
     """
     Return the handler that serves *service* by the methods of the same names that *servicer*
-    has, which is asked for with the first call.
+    has, which is asked for with the first call. What *admission* refuses never reaches them.
 
     Bytes reach the methods as they came: what is no message is then refused by us, with
     a reason, and a reply that is known already needs no encoding.
     """
     handlers = {
-        method.name: _handler(method, _late(servicer, method.name), door)
+        method.name: _handler(
+            method, admission.bounding(method, _late(servicer, method.name)), door
+        )
         for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)

@@ -26,6 +26,7 @@ STATUS_FOR: dict[type[RegistryError], StatusCode] = {
     refusals.PackUnknown: StatusCode.INVALID_ARGUMENT,
     refusals.PackInvalid: StatusCode.INVALID_ARGUMENT,
     refusals.MessageMalformed: StatusCode.INVALID_ARGUMENT,
+    refusals.MessageTooLarge: StatusCode.INVALID_ARGUMENT,
     refusals.GenreNotFound: StatusCode.NOT_FOUND,
     curation_refusals.UpdateMaskInvalid: StatusCode.INVALID_ARGUMENT,
     curation_refusals.DescriptionTooLong: StatusCode.INVALID_ARGUMENT,
