@@ -13,6 +13,8 @@ RESERVED = 128
 NEARLY = 0.9
 """From this share of the connections on it is said that they run out."""
 LOOK_S = 5.0
+FLOOD = 500
+"""After so many connections have ended, the memory that they took is given back."""
 SAID_S_MIN = 600.0
 """How long it is not said again, however often they run out and recover."""
 M_ARENA_MAX = -8
@@ -47,25 +49,31 @@ def connections_looked_after(wanted: int, connections_max: int) -> Iterator[None
             "connections_max",
             *(connections_max, wanted, connections_max + RESERVED),
         )
-    telling = asyncio.get_running_loop().create_task(_tell_shortage(connections_max))
+    telling = asyncio.get_running_loop().create_task(_look_after(connections_max))
     try:
         yield
     finally:
         telling.cancel()
 
 
-async def _tell_shortage(connections_max: int) -> None:
+async def _look_after(connections_max: int) -> None:
     """
     Say once that connections run out, and once that there are some again; neither again within
-    ten minutes. gRPC closes those above *connections_max* without a word to us.
+    ten minutes. gRPC closes those above *connections_max* without a word to us. Once many have
+    gone, give back the memory that they took.
     """
     loop = asyncio.get_running_loop()
     own = _open_descriptors()
     silent_until_s = 0.0
     is_short = False
+    most = 0
     while True:
         await asyncio.sleep(LOOK_S)
         count = _open_descriptors() - own
+        most = max(most, count)
+        if most - count >= FLOOD:
+            most = count
+            _give_back_memory()
         if not is_short and count >= NEARLY * connections_max and loop.time() >= silent_until_s:
             is_short = True
             silent_until_s = loop.time() + SAID_S_MIN
@@ -81,6 +89,13 @@ async def _tell_shortage(connections_max: int) -> None:
 
 def _open_descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def _give_back_memory() -> None:
+    """Hand the pages that hold nothing any more back to the system, where glibc can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def keep_one_arena() -> None:

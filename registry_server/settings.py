@@ -191,7 +191,8 @@ def _from_environment(environment: Mapping[str, str]) -> list[Setting]:
 
 
 def _known(setting: Setting) -> str:
-    names = [field.name for field in fields(Settings)]
+    own = [field.name for field in fields(Settings) if field.name not in LIMITS]
+    names = [*own, *LIMITS]
     if setting.name not in names:
         raise SettingsError(
             f"{setting.source}: there is no setting {setting.name!r}; there are {', '.join(names)}."

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import run_installed
 
+from registry_server.limits import LIMITS, Limits
 from registry_server.settings import (
     LISTEN_DEFAULT,
     PLACEHOLDERS,
@@ -13,6 +14,8 @@ from registry_server.settings import (
     read_settings,
     state_directory,
 )
+
+LIMITS_IN_FORCE = {name: (getattr(Limits, name), "default") for name in LIMITS}
 
 
 @pytest.fixture
@@ -46,6 +49,7 @@ def test_without_any_settings_the_defaults_are_in_force() -> None:
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        **LIMITS_IN_FORCE,
     }
 
 
@@ -62,6 +66,7 @@ def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> 
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        **LIMITS_IN_FORCE,
     }
 
 
@@ -94,7 +99,7 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
 
     allowed = (
         "there are listen, database, shutdown_grace_s, packs_off, placeholders, history_kept, "
-        "watch_heartbeat_s."
+        f"watch_heartbeat_s, {', '.join(LIMITS)}."
     )
     assert str(in_file.value) == f"{file}: there is no setting 'lissen'; {allowed}"
     assert str(in_environment.value) == (
@@ -119,6 +124,9 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ("history_kept = 0", "history_kept: 1 to 1,000,000,000 changes"),
         ("history_kept = 1.5", "history_kept wants a whole number"),
         ("watch_heartbeat_s = 0.01", "watch_heartbeat_s: 0.05 to 3600 seconds"),
+        ("message_bytes_max = 1", "message_bytes_max: 1,024 to 67,108,864 bytes are allowed"),
+        ("caller_calls_per_s = nan", "caller_calls_per_s: 0 to 1,000,000 calls a second"),
+        ("streams_max = 1.5", "streams_max wants a whole number"),
         ("shutdown_grace_s = -1", "0 to 3600 seconds"),
         ("shutdown_grace_s = 3601", "0 to 3600 seconds"),
         ("shutdown_grace_s = nan", "0 to 3600 seconds"),
@@ -227,6 +235,7 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],
         ["history_kept", "100000", "(default)"],
         ["watch_heartbeat_s", "15.0", "(default)"],
+        *([name, str(value), f"({source})"] for name, (value, source) in LIMITS_IN_FORCE.items()),
     ]
 
 
