@@ -71,7 +71,7 @@ class Limits:
     """
 
     calls_in_flight_max: int = 1024
-    batches_in_flight_max: int = 64
+    batches_in_flight_max: int = 32
     streams_max: int = 1000
     caller_streams_max: int = 200
     caller_calls_per_s: float = 0.0

@@ -135,6 +135,9 @@ class CallerRate:
         self._burst_s = max(BURST_S, self._each_s)
         self._due_s: dict[str, float] = {}
 
+    def __len__(self) -> int:
+        return len(self._due_s)
+
     def take(self, caller: str) -> None:
         """
         Count a call.
