@@ -16,7 +16,7 @@ KEEPALIVE_S = 60.0
 """How often a silent connection with calls is asked whether its caller is still there."""
 KEEPALIVE_ANSWER_S = 20.0
 AGE_GRACE_S = 60.0
-"""How long the calls of a connection that has come of age may still take."""
+"""How long the calls of a connection that has come of age may still take; its age at most."""
 
 
 class Allowed(NamedTuple):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +89,18 @@ async def test_ten_times_as_many_calls_as_allowed_are_refused_fast(limited: Limi
                 began_s = time.monotonic()
                 await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
                 health_s.append(time.monotonic() - began_s)
+                await asyncio.sleep(0.005)
 
     async with stubs(server.target) as stub:
         await stub.ListGenres(pb.ListGenresRequest())
         checking = asyncio.create_task(check())
-        for start in range(0, 1000, 100):
+        for start in range(0, 300, 100):
             await asyncio.gather(*(create(start + number, stub) for number in range(100)))
         over.set()
         await checking
 
     assert len(refused) > 100
-    assert created >= 100
+    assert created >= 30
     for error in refused:
         reason, retry_s = info_of(error)
         assert (error.code(), reason) == (StatusCode.UNAVAILABLE, "OVERLOADED")
@@ -109,31 +110,55 @@ async def test_ten_times_as_many_calls_as_allowed_are_refused_fast(limited: Limi
     assert sorted(health_s)[len(health_s) // 2] < 0.25
 
 
+@asynccontextmanager
+async def relay(target: str, host: str) -> AsyncIterator[str]:
+    """Give an address whose callers seem to *target* to come from *host*."""
+    port = int(target.rpartition(":")[2])
+    relaying = []
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
+        relaying.append(asyncio.create_task(pipe(reader, forth)))
+        relaying.append(asyncio.create_task(pipe(back, writer)))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    await asyncio.gather(*relaying)
+
+
 async def test_a_caller_beyond_its_rate_is_refused_while_another_is_served(
     limited: Limited,
 ) -> None:
-    """The refusal says when the next call is due; on loopback each address is a caller."""
+    """The refusal says when the next call is due; without names, each address is a caller."""
     server = limited(caller_calls_per_s=5)
-    port = server.target.rpartition(":")[2]
-    async with stubs(server.target) as stub:
-        ask = pb.GetOrCreateRequest(name="Dub")
-        for _ in range(10):
-            await stub.GetOrCreate(ask)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            for _ in range(20):
-                await stub.GetOrCreate(ask)
+    ask = pb.GetOrCreateRequest(name="Dub")
+    async with (
+        relay(server.target, "127.0.0.2") as relayed,
+        stubs(server.target) as greedy,
+        stubs(relayed) as modest,
+    ):
+        calls = [greedy.GetOrCreate(ask) for _ in range(100)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert (await modest.GetOrCreate(ask)).genre.name == "Dub"
 
-        reason, retry_s = info_of(caught.value)
-        assert (caught.value.code(), reason) == (StatusCode.UNAVAILABLE, "OVERLOADED")
-        assert "5 times a second" in str(caught.value.details())
-        assert 0 < retry_s <= 0.2
+        refused = [each for each in outcomes if isinstance(each, grpc.aio.AioRpcError)]
+        # Ten at once, and as many as came due meanwhile.
+        assert len(refused) > 50
+        for error in refused:
+            reason, retry_s = info_of(error)
+            assert (error.code(), reason) == (StatusCode.UNAVAILABLE, "OVERLOADED")
+            assert "5 times a second" in str(error.details())
+            assert 0 < retry_s <= 0.2
         await asyncio.sleep(retry_s)
-        await stub.GetOrCreate(ask)
-
-    # Whoever is at 127.0.0.2 is somebody else.
-    _, writer = await asyncio.open_connection("127.0.0.1", int(port), local_addr=("127.0.0.2", 0))
-    assert host_of("ipv4:127.0.0.2:50312") != host_of("ipv4:127.0.0.1:50312")
-    writer.close()
+        await greedy.GetOrCreate(ask)
 
 
 async def test_each_caller_has_a_rate_of_its_own() -> None:
@@ -224,14 +249,21 @@ async def test_headers_too_large_are_refused(server: Server) -> None:
         assert (await stub.GetOrCreate(pb.GetOrCreateRequest(name="Dub"))).created
 
 
-def test_a_client_does_not_notice_that_connections_come_of_age(limited: Limited) -> None:
-    """Calls go on over a new connection, however many are under way when the old one ends."""
-    server = limited(connection_age_s_max=0.3)
-    with GenreRegistryClient(server.target, cache_size=0) as registry:
+def test_nobody_notices_that_connections_come_of_age(limited: Limited) -> None:
+    """Calls and a watch go on over new connections: each change is seen once, in order."""
+    server = limited(connection_age_s_max=0.2)
+    seen: list[str] = []
+    with (
+        GenreRegistryClient(server.target, cache_size=0) as writer,
+        GenreRegistryClient(server.target, cache_size=0) as watcher,
+        closing(watcher.watch_genres(deadline_s=PATIENCE_S)) as changes,
+    ):
         began_s = time.monotonic()
         number = 0
         while time.monotonic() < began_s + 1.5:
-            registry.get_or_create(f"Genre {number}")
+            assert writer.get_or_create(f"Genre {number}").created
             number += 1
+            told = next(each for each in changes if each.genre is not None)
+            seen.append(told.genre.name)
 
-    assert number > 100
+    assert seen == [f"Genre {each}" for each in range(number)]

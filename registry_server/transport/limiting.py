@@ -197,8 +197,9 @@ def options_of(limits_in_force: Limits, connections_max: int) -> list[tuple[str,
         "grpc.keepalive_timeout_ms": _ms(limits.KEEPALIVE_ANSWER_S),
     }
     if limits_in_force.connection_age_s_max:
-        options["grpc.max_connection_age_ms"] = _ms(limits_in_force.connection_age_s_max)
-        options["grpc.max_connection_age_grace_ms"] = _ms(limits.AGE_GRACE_S)
+        age_s = limits_in_force.connection_age_s_max
+        options["grpc.max_connection_age_ms"] = _ms(age_s)
+        options["grpc.max_connection_age_grace_ms"] = _ms(min(limits.AGE_GRACE_S, age_s))
     return list(options.items())
 
 
