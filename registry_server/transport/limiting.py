@@ -153,7 +153,8 @@ class CallerRate:
             raise Overloaded.of_caller(
                 f"You ask more often than {1 / self._each_s:g} times a second; ask for many names "
                 "in one call.",
-                retry_after_s=max(early_s, 0.001),
+                # Whole milliseconds are told, and none too few.
+                retry_after_s=early_s + 0.001,
                 limit="caller_calls_per_s",
             )
         self._due_s[caller] = due_s
