@@ -18,6 +18,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from registry_server.catalogue import Catalogue
 from registry_server.change_feed import ChangeFeed
+from registry_server.descriptors import (
+    connections_looked_after,
+    connections_within,
+    keep_one_arena,
+    raise_limit,
+)
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.protected import protected, warn_of_plaintext
 from registry_server.registry import Registry
@@ -27,10 +33,12 @@ from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.owning import say_where
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver
-from registry_server.transport.calls import Door, generic_handler
+from registry_server.transport.calls import Door, caller_of, generic_handler
 from registry_server.transport.guard import Guard
+from registry_server.transport.limiting import Admission, options_of
 from registry_server.transport.reflecting import reflecting_handler
 from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
+from registry_server.vocabulary.callers import LOCAL
 from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import StorageFailed, StorageFull
 
@@ -86,7 +94,9 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
-    server = grpc.aio.server(options=OPTIONS)
+    keep_one_arena()
+    connections_max = connections_within(raise_limit(), settings.connections_max)
+    server = grpc.aio.server(options=(*OPTIONS, *options_of(settings, connections_max)))
     _held.append(server)
     opening = open_store(settings.database, history_kept=settings.history_kept)
     async with opening as (store, migrated):
@@ -127,7 +137,8 @@ async def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             gc.enable()
-            await stopping.wait()
+            with connections_looked_after(settings.connections_max, connections_max):
+                await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")
         if failed.is_set():
@@ -171,6 +182,7 @@ async def _listening(
     Whoever calls after that is still refused, until the process ends: `Door` says why.
     """
     door = Door()
+    admission = Admission(settings, caller_of, local=LOCAL.name)
     registry = Registry(store, catalogue, partial(_knowledge_with, settings))
 
     def knowledge_with(contents: Mapping[str, str]) -> Knowledge:
@@ -199,13 +211,16 @@ async def _listening(
         SERVICES["GenreOperations"]: operating,
     }
     server.add_generic_rpc_handlers(
-        [generic_handler(service, servicer, door, guard) for service, servicer in servicers.items()]
+        [
+            generic_handler(service, servicer, door, guard, admission)
+            for service, servicer in servicers.items()
+        ]
     )
     names = [service.full_name for service in servicers]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     server.add_generic_rpc_handlers(
-        [reflecting_handler([*names, health.SERVICE_NAME], door, guard)]
+        [reflecting_handler([*names, health.SERVICE_NAME], door, guard, admission)]
     )
     with _bound(server, settings, credentials) as address:
         await server.start()

@@ -13,16 +13,12 @@ from dataclasses import dataclass
 from registry_server.storage import Store
 from registry_server.vocabulary.change import Change
 from registry_server.vocabulary.curation_refusals import HistoryTrimmed, RevisionNegative
-from registry_server.vocabulary.refusals import Overloaded, ShuttingDown, StorageFailed
+from registry_server.vocabulary.refusals import ShuttingDown, StorageFailed
 
 PAGE_SIZE = 100
 """Most changes that are read for a watcher at a time."""
 PAGES_SHARED = 8
 """Pages that are remembered for watchers at the same position."""
-WATCHERS_MAX = 1000
-RETRY_AFTER_S = 5.0
-"""When to come back, if there are too many watchers."""
-
 
 Encode = Callable[[Change, str], bytes]
 """Makes what is streamed of a change and the registry's incarnation."""
@@ -103,13 +99,10 @@ class ChangeFeed:
         Raises:
             RevisionNegative: *start_revision* is below 0.
             HistoryTrimmed: changes that far back are not kept, or are another registry's.
-            Overloaded: too many watchers.
             ShuttingDown: the server stops.
         """
         if start_revision < 0:
             raise RevisionNegative("start_revision")
-        if self.watchers >= WATCHERS_MAX:
-            raise Overloaded(RETRY_AFTER_S)
         self.watchers += 1
         try:
             async with aclosing(self._changes(start_revision, incarnation, encode)) as items:

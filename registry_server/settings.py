@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from registry_server.limits import LIMITS, Limits
 from registry_server.packs.reading import PACKS
 from registry_server.protection import (
     UNIX,
@@ -51,9 +52,9 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Limits):
     """
-    What a server runs with.
+    What a server runs with; `Limits` are part of it.
 
     Attributes:
         listen: `HOST:PORT` (port 0 takes a free one), or `unix:PATH`. Beyond loopback only with
@@ -111,6 +112,8 @@ class Settings:
             raise SettingsError("history_kept: 1 to 1,000,000,000 changes are allowed.")
         if not 0.05 <= self.watch_heartbeat_s <= 3600:
             raise SettingsError("watch_heartbeat_s: 0.05 to 3600 seconds are allowed.")
+        if excess := self.excess():
+            raise SettingsError(excess)
         if unknown := [name for name in self.packs_off if name not in PACKS]:
             raise SettingsError(
                 f"packs_off: there is no pack {unknown[0]!r}; there are {', '.join(PACKS)}."
@@ -126,6 +129,10 @@ class Settings:
         """Where the unix socket goes; None for TCP."""
         path = self.listen.removeprefix(UNIX)
         return Path(path) if path != self.listen else None
+
+
+NAMES = (*(each.name for each in fields(Settings) if each.name not in LIMITS), *LIMITS)
+"""Every setting, the limits last."""
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
@@ -171,7 +178,7 @@ def read_settings(
     database = found.setdefault("database", database)
     # Beside the database, so that a second registry of the same user has its own.
     found.setdefault("tokens", Setting("tokens", _beside(database.value), "default"))
-    found = {field.name: found[field.name] for field in fields(Settings)}
+    found = {name: found[name] for name in NAMES}
     try:
         values: dict[str, Any] = {name: setting.value for name, setting in found.items()}
         settings = Settings(**values)
@@ -206,10 +213,9 @@ def _from_environment(environment: Mapping[str, str]) -> list[Setting]:
 
 
 def _known(setting: Setting) -> str:
-    names = [field.name for field in fields(Settings)]
-    if setting.name not in names:
+    if setting.name not in NAMES:
         raise SettingsError(
-            f"{setting.source}: there is no setting {setting.name!r}; there are {', '.join(names)}."
+            f"{setting.source}: there is no setting {setting.name!r}; there are {', '.join(NAMES)}."
         )
     return setting.name
 
@@ -231,6 +237,10 @@ def _typed(setting: Setting) -> object:
         "placeholders": (_texts, "a list of texts"),
         "history_kept": (_whole_number, "a whole number"),
         "watch_heartbeat_s": (_number, "a number"),
+        **{
+            name: (_whole_number, "a whole number") if allowed.whole else (_number, "a number")
+            for name, allowed in LIMITS.items()
+        },
     }[setting.name]
     try:
         return read(setting.value)

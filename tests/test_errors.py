@@ -51,6 +51,7 @@ FAMILY: list[tuple[RegistryError, type[worker_client.RegistryError]]] = [
     (refusals.TokenInvalid.certificate_distrusted(), worker_client.TokenInvalid),
     (refusals.PlaintextRefused("192.168.1.9"), worker_client.TokenInvalid),
     (refusals.RoleTooLow(Caller("tv", Role.READER), Role.WORKER), worker_client.RoleTooLow),
+    (refusals.MessageTooLarge(9, 8, field="GetOrCreateRequest"), worker_client.InvalidRequest),
     (refusals.GenreNotFound.with_id(7), worker_client.GenreNotFound),
     (refusals.GenreNotFound.named("Dub"), worker_client.GenreNotFound),
     (curation_refusals.UpdateMaskInvalid("id", ["name"]), worker_client.InvalidRequest),

@@ -29,6 +29,7 @@ CORE = (
 BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
     *("registry_server.protected", "registry_server.protection", "registry_server.tokens"),
+    *("registry_server.limits", "registry_server.descriptors"),
     *("registry_server.transport", *CORE, *PACKS, *VOCABULARY),
 )
 WIRE = ("grpc", "grpc_status", "google", "genre_registry")
@@ -51,10 +52,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/page_token.py": VOCABULARY,
     "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),
     "registry_server/transport": (
-        *("registry_server.transport", "registry_server.tokens", *CORE, *VOCABULARY, *WIRE),
+        *("registry_server.transport", "registry_server.tokens", "registry_server.limits"),
+        *(*CORE, *VOCABULARY, *WIRE),
         *("grpc_health", "grpc_reflection"),
     ),
-    "registry_server/settings.py": ("registry_server.protection", *PACKS, *VOCABULARY),
+    "registry_server/settings.py": (
+        *("registry_server.protection", "registry_server.limits", *PACKS, *VOCABULARY),
+    ),
+    "registry_server/limits.py": (),
+    "registry_server/descriptors.py": (),
     "registry_server/protection.py": VOCABULARY,
     "registry_server/tokens.py": VOCABULARY,
     "registry_server/authority.py": ("registry_server.tokens", *VOCABULARY),

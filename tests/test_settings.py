@@ -1,19 +1,22 @@
 """Settings: where each comes from, which are refused, and that the refusal helps."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from conftest import run_installed
 
+from registry_server.limits import LIMITS, Limits
 from registry_server.settings import (
     LISTEN_DEFAULT,
+    NAMES,
     PLACEHOLDERS,
     Settings,
     SettingsError,
     read_settings,
     state_directory,
 )
+
+LIMITS_IN_FORCE = {name: (getattr(Limits, name), "default") for name in LIMITS}
 
 
 @pytest.fixture
@@ -60,6 +63,7 @@ def test_without_any_settings_the_defaults_are_in_force() -> None:
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        **LIMITS_IN_FORCE,
     }
 
 
@@ -78,6 +82,7 @@ def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> 
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        **LIMITS_IN_FORCE,
     }
 
 
@@ -130,7 +135,7 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
     with pytest.raises(SettingsError) as in_environment:
         values_of(environment={"GENRE_REGISTRY_LISTEN_ON": "127.0.0.1:1"})
 
-    allowed = "there are " + ", ".join(field.name for field in fields(Settings)) + "."
+    allowed = "there are " + ", ".join(NAMES) + "."
     assert str(in_file.value) == f"{file}: there is no setting 'lissen'; {allowed}"
     assert str(in_environment.value) == (
         f"GENRE_REGISTRY_LISTEN_ON: there is no setting 'listen_on'; {allowed}"
@@ -170,6 +175,9 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ("history_kept = 0", "history_kept: 1 to 1,000,000,000 changes"),
         ("history_kept = 1.5", "history_kept wants a whole number"),
         ("watch_heartbeat_s = 0.01", "watch_heartbeat_s: 0.05 to 3600 seconds"),
+        ("message_bytes_max = 1", "message_bytes_max: 1,024 to 67,108,864 bytes are allowed"),
+        ("caller_calls_per_s = nan", "caller_calls_per_s: 0 to 1,000,000 calls a second"),
+        ("streams_max = 1.5", "streams_max wants a whole number"),
         ("shutdown_grace_s = -1", "0 to 3600 seconds"),
         ("shutdown_grace_s = 3601", "0 to 3600 seconds"),
         ("shutdown_grace_s = nan", "0 to 3600 seconds"),
@@ -285,6 +293,7 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],
         ["history_kept", "100000", "(default)"],
         ["watch_heartbeat_s", "15.0", "(default)"],
+        *([name, str(value), f"({source})"] for name, (value, source) in LIMITS_IN_FORCE.items()),
     ]
 
 

@@ -20,7 +20,6 @@ from grpc_status import rpc_status
 from watch_campaign import NARROW, OWN_CONNECTION, campaign
 from watch_memory import waves
 
-from registry_server.change_feed import WATCHERS_MAX
 from registry_server.transport import calls
 from registry_server.transport.guard import Guard
 from registry_server.transport.servicer import SERVICES
@@ -88,6 +87,7 @@ def settings(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 Flags = Callable[..., list[str]]
+STREAMS_MAX = 150
 
 
 def status_of(stream: Any) -> tuple[StatusCode, str, status_pb2.Status]:
@@ -443,10 +443,10 @@ async def test_more_watchers_than_can_be_served_are_told_to_come_back(
     start_server: StartServer, settings: Flags
 ) -> None:
     """OVERLOADED, and a place that is left is free again."""
-    server = start_server(flags=settings(watch_heartbeat_s=3600))
+    server = start_server(flags=settings(watch_heartbeat_s=3600, streams_max=STREAMS_MAX))
     async with grpc.aio.insecure_channel(server.target) as channel:
         stub: Any = pb_grpc.GenreRegistryStub(channel)
-        watches = [stub.WatchGenres(pb.WatchGenresRequest()) for _ in range(WATCHERS_MAX)]
+        watches = [stub.WatchGenres(pb.WatchGenresRequest()) for _ in range(STREAMS_MAX)]
         await asyncio.gather(*(watch.read() for watch in watches))
 
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from registry_server.transport.guard import Guard, calling
+from registry_server.transport.limiting import Admission
 from registry_server.transport.permissions import lowest_role
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
 from registry_server.vocabulary.curation_refusals import WatcherTooSlow
@@ -116,17 +117,23 @@ class Door:
 
 
 def generic_handler(
-    service: ServiceDescriptor, servicer: Callable[[], object], door: Door, guard: Guard
+    service: ServiceDescriptor,
+    servicer: Callable[[], object],
+    door: Door,
+    guard: Guard,
+    admission: Admission,
 ) -> grpc.GenericRpcHandler:
     """
     Return the handler that serves *service* by the methods of the same names that *servicer*
-    has, which is asked for with the first call.
+    has, which is asked for with the first call. What *admission* refuses never reaches them.
 
     Bytes reach the methods as they came: what is no message is then refused by us, with
     a reason, and a reply that is known already needs no encoding.
     """
     handlers = {
-        method.name: _handler(method, _late(servicer, method.name), door, guard)
+        method.name: _handler(
+            method, admission.bounding(method, _late(servicer, method.name)), door, guard
+        )
         for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from registry_server.transport.calls import Door, generic_handler
 from registry_server.transport.decode import decode
 from registry_server.transport.guard import Guard
+from registry_server.transport.limiting import Admission
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -32,7 +33,12 @@ class ReflectionServicer:
                 yield reply
 
 
-def reflecting_handler(services: Iterable[str], door: Door, guard: Guard) -> grpc.GenericRpcHandler:
-    """Return the handler that tells the contract of *services* to whoever *guard* knows."""
+def reflecting_handler(
+    services: Iterable[str], door: Door, guard: Guard, admission: Admission
+) -> grpc.GenericRpcHandler:
+    """
+    Return the handler that tells the contract of *services* to whoever *guard* knows, as much
+    as *admission* lets in.
+    """
     servicer = ReflectionServicer([*services, SERVICE.full_name])
-    return generic_handler(SERVICE, lambda: servicer, door, guard)
+    return generic_handler(SERVICE, lambda: servicer, door, guard, admission)

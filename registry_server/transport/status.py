@@ -29,6 +29,7 @@ STATUS_FOR: dict[type[RegistryError], StatusCode] = {
     refusals.TokenInvalid: StatusCode.UNAUTHENTICATED,
     refusals.PlaintextRefused: StatusCode.UNAUTHENTICATED,
     refusals.RoleTooLow: StatusCode.PERMISSION_DENIED,
+    refusals.MessageTooLarge: StatusCode.INVALID_ARGUMENT,
     refusals.GenreNotFound: StatusCode.NOT_FOUND,
     curation_refusals.UpdateMaskInvalid: StatusCode.INVALID_ARGUMENT,
     curation_refusals.DescriptionTooLong: StatusCode.INVALID_ARGUMENT,

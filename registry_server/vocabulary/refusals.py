@@ -9,7 +9,7 @@ The error family: everything the registry answers instead of a genre.
     │   ├── BatchTooLarge, RequestIdTooLong
     │   ├── PageSizeNegative, PageTokenInvalid
     │   ├── PackUnknown, PackInvalid
-    │   └── MessageMalformed
+    │   └── MessageMalformed, MessageTooLarge
     ├── NotAuthenticated        who calls is not known
     │   └── TokenInvalid, PlaintextRefused
     ├── RoleTooLow              who calls is known, and may not
@@ -174,6 +174,17 @@ class MessageMalformed(InvalidRequest):
     reason = "MESSAGE_MALFORMED"
 
 
+class MessageTooLarge(InvalidRequest):
+    reason = "MESSAGE_TOO_LARGE"
+
+    def __init__(self, size_bytes: int, size_bytes_max: int, *, field: str) -> None:
+        super().__init__(
+            f"The request has {size_bytes} bytes; {size_bytes_max} are allowed. Send it in parts.",
+            field=field,
+            size_bytes_max=str(size_bytes_max),
+        )
+
+
 class NotAuthenticated(RegistryError):
     """It is not known who calls; nothing of the call was read."""
 
@@ -245,18 +256,26 @@ class GenreNotFound(RegistryError):
 class TryLater(RegistryError):
     """Nothing was wrong with the call; come back after *retry_after_s* seconds."""
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_s: float, **metadata: str) -> None:
+        super().__init__(message, **metadata)
         self.retry_after_s = retry_after_s
 
 
 class Overloaded(TryLater):
     reason = "OVERLOADED"
 
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__(
-            "Too many calls are waiting; try again shortly.", retry_after_s=retry_after_s
-        )
+    def __init__(
+        self,
+        retry_after_s: float,
+        message: str = "Too many calls are waiting; try again shortly.",
+        **metadata: str,
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **metadata)
+
+    @classmethod
+    def of_caller(cls, message: str, *, retry_after_s: float, limit: str) -> "Overloaded":
+        """Return what says that one caller alone asks too much; *limit* is the setting."""
+        return cls(retry_after_s, message, limit=limit)
 
 
 class ShuttingDown(TryLater):
