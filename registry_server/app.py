@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from registry_server.catalogue import Catalogue
 from registry_server.change_feed import ChangeFeed
+from registry_server.observing.seeing import Seeing
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.registry import Registry
 from registry_server.settings import Settings
@@ -27,6 +28,7 @@ from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
 from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, generic_handler
+from registry_server.transport.other_methods import OtherMethods
 from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
 from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import StorageFailed, StorageFull
@@ -84,7 +86,12 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(signal_number, stopping.set)
     server = grpc.aio.server(options=OPTIONS)
     _held.append(server)
-    opening = open_store(settings.database, history_kept=settings.history_kept)
+    seeing = Seeing.of(settings.metrics, settings.log_level, os.environ)
+    opening = open_store(
+        settings.database,
+        history_kept=settings.history_kept,
+        on_commit=seeing.commits.committed,
+    )
     async with opening as (store, migrated):
         try:
             packs = _knowledge_with(settings, _imported(await store.packs()))
@@ -95,12 +102,21 @@ async def serve(settings: Settings) -> None:
                 heartbeat_s=settings.watch_heartbeat_s,
                 on_storage_failure=stop_for_storage,
             )
-            catalogue = Catalogue(store, knowledge, feed=feed, on_storage_failure=stop_for_storage)
+            catalogue = Catalogue(
+                store,
+                knowledge,
+                feed=feed,
+                on_storage_failure=stop_for_storage,
+                watching=seeing.commits,
+            )
             await catalogue.warm_up()
         except StorageFailed as failure:
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
-        async with _listening(server, settings, store, catalogue, feed) as address:
+        async with (
+            _metrics(seeing, catalogue, feed, settings) as metrics,
+            _listening(server, settings, store, catalogue, feed, seeing) as address,
+        ):
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
             log.info(
@@ -111,6 +127,7 @@ async def serve(settings: Settings) -> None:
                     "database": str(settings.database),
                     "revision": state.revision,
                     "incarnation": state.incarnation,
+                    **({"metrics": metrics} if metrics else {}),
                     **({"migrated": migrated} if migrated else {}),
                 },
             )
@@ -122,6 +139,7 @@ async def serve(settings: Settings) -> None:
             await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")
+        seeing.close()
         if failed.is_set():
             raise StorageGone
     counts = {"genres_created": catalogue.created, "claims_raced": catalogue.raced}
@@ -154,6 +172,7 @@ async def _listening(
     store: Store,
     catalogue: Catalogue,
     feed: ChangeFeed,
+    seeing: Seeing,
 ) -> AsyncIterator[str]:
     """
     Serve *catalogue* at the settings' address, which is given; drain on leaving.
@@ -189,7 +208,10 @@ async def _listening(
         SERVICES["GenreOperations"]: operating,
     }
     server.add_generic_rpc_handlers(
-        [generic_handler(service, servicer, door) for service, servicer in servicers.items()]
+        [
+            generic_handler(service, servicer, door, seeing.observer)
+            for service, servicer in servicers.items()
+        ]
     )
     names = [service.full_name for service in servicers]
     healthy = health.aio.HealthServicer()
@@ -197,6 +219,7 @@ async def _listening(
     reflection.enable_server_reflection(
         [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
     )
+    server.add_generic_rpc_handlers([OtherMethods(seeing.observer)])
     with _bound(server, settings) as address:
         await server.start()
         for service in ("", *names):
@@ -208,6 +231,26 @@ async def _listening(
             feed.close()
             await door.close(settings.shutdown_grace_s)
             await catalogue.close()
+
+
+@asynccontextmanager
+async def _metrics(
+    seeing: Seeing, catalogue: Catalogue, feed: ChangeFeed, settings: Settings
+) -> AsyncIterator[str]:
+    """Serve metrics where the settings say, which is given as a URL; "" for nowhere."""
+    if not settings.metrics:
+        yield ""
+        return
+    from registry_server.observing.metrics import MetricsAddressTaken, RegistryCollector, exposed
+
+    collector = RegistryCollector(
+        seeing.observer, seeing.commits, catalogue, feed, settings.database
+    )
+    try:
+        with exposed(settings.metrics, collector) as url:
+            yield url
+    except MetricsAddressTaken as error:
+        raise AddressTaken(str(error)) from error
 
 
 @contextmanager

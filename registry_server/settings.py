@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from registry_server.observing.address import check_metrics_address
 from registry_server.packs.reading import PACKS
 from registry_server.vocabulary.identity import Spelling
 from registry_server.vocabulary.refusals import InvalidName
@@ -19,6 +20,7 @@ from registry_server.vocabulary.refusals import InvalidName
 ENVIRONMENT_PREFIX = "GENRE_REGISTRY_"
 LISTEN_DEFAULT = "127.0.0.1:50051"
 UNIX = "unix:"
+LOG_LEVELS = ("info", "debug")
 PLACEHOLDERS = (
     *("Unknown", "Unknown Genre", "Other", "Others", "None", "No Genre", "Not Specified"),
     *("Undefined", "Unspecified", "Unclassified", "Uncategorized", "Untagged", "Misc", "Misc."),
@@ -55,6 +57,9 @@ class Settings:
         placeholders: Texts that stand for no genre in a tag, whatever their case.
         history_kept: Changes that can be watched from behind, 1 to 1,000,000,000; whoever
             was away for longer lists again. The journal itself is never trimmed.
+        metrics: Where Prometheus finds metrics, `HOST:PORT` on loopback; port 0 takes a free
+            one; empty for nowhere.
+        log_level: `info`, or `debug` for a line about every call.
         watch_heartbeat_s: How often a watcher hears that nothing happened, 0.05 to 3600.
     """
 
@@ -65,6 +70,8 @@ class Settings:
     placeholders: tuple[str, ...] = PLACEHOLDERS
     history_kept: int = 100_000
     watch_heartbeat_s: float = 15.0
+    metrics: str = ""
+    log_level: str = "info"
 
     def __post_init__(self) -> None:
         if self.listen.startswith(UNIX):
@@ -78,6 +85,15 @@ class Settings:
             raise SettingsError("history_kept: 1 to 1,000,000,000 changes are allowed.")
         if not 0.05 <= self.watch_heartbeat_s <= 3600:
             raise SettingsError("watch_heartbeat_s: 0.05 to 3600 seconds are allowed.")
+        if self.metrics:
+            try:
+                check_metrics_address(self.metrics)
+            except ValueError as error:
+                raise SettingsError(f"metrics: {error}") from None
+        if self.log_level not in LOG_LEVELS:
+            raise SettingsError(
+                f"log_level: {', '.join(LOG_LEVELS)} are allowed, not {self.log_level!r}."
+            )
         if unknown := [name for name in self.packs_off if name not in PACKS]:
             raise SettingsError(
                 f"packs_off: there is no pack {unknown[0]!r}; there are {', '.join(PACKS)}."
@@ -146,7 +162,7 @@ def read_settings(
             name: Setting(name, getattr(Settings, name), "default")
             for name in (
                 *("shutdown_grace_s", "packs_off", "placeholders"),
-                *("history_kept", "watch_heartbeat_s"),
+                *("history_kept", "watch_heartbeat_s", "metrics", "log_level"),
             )
         },
     }
@@ -206,6 +222,8 @@ def _typed(setting: Setting) -> object:
         "placeholders": (_texts, "a list of texts"),
         "history_kept": (_whole_number, "a whole number"),
         "watch_heartbeat_s": (_number, "a number"),
+        "metrics": (_text_or_none, "HOST:PORT, or nothing"),
+        "log_level": (_text, "a text"),
     }[setting.name]
     try:
         return read(setting.value)
@@ -221,6 +239,10 @@ def _text(value: object) -> str:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError
     return str(value)
+
+
+def _text_or_none(value: object) -> str:
+    return "" if value == "" else _text(value)
 
 
 def _path(value: object) -> Path:

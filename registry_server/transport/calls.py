@@ -11,6 +11,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
+from registry_server.observing.observer import Observer, refused_for
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
 from registry_server.vocabulary.curation_refusals import WatcherTooSlow
 from registry_server.vocabulary.refusals import RegistryError, ShuttingDown, StorageFailed
@@ -117,7 +118,7 @@ class Door:
 
 
 def generic_handler(
-    service: ServiceDescriptor, servicer: Callable[[], object], door: Door
+    service: ServiceDescriptor, servicer: Callable[[], object], door: Door, observer: Observer
 ) -> grpc.GenericRpcHandler:
     """
     Return the handler that serves *service* by the methods of the same names that *servicer*
@@ -127,7 +128,7 @@ def generic_handler(
     a reason, and a reply that is known already needs no encoding.
     """
     handlers = {
-        method.name: _handler(method, _late(servicer, method.name), door)
+        method.name: _handler(method, _late(servicer, method.name), door, observer)
         for method in service.methods
     }
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -141,11 +142,14 @@ def _late(servicer: Callable[[], object], name: str) -> Callable[[Any, Context],
 
 
 def _handler(
-    method: MethodDescriptor, serve: Any, door: Door
+    method: MethodDescriptor, serve: Any, door: Door, observer: Observer
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    name = f"{method.containing_service.full_name}/{method.name}"
     if not method.server_streaming:
-        return grpc.unary_unary_rpc_method_handler(answering(method.name, serve, door))
+        answered: Any = observer.around(name, answering(method.name, serve, door), caller_of)
+        return grpc.unary_unary_rpc_method_handler(answered)
     streamed: Any = streaming(method.name, serve, door)
+    streamed = observer.around(name, streamed, caller_of, is_stream=True)
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(streamed)
     return grpc.unary_stream_rpc_method_handler(streamed)
@@ -216,9 +220,11 @@ async def _refuse(name: str, failure: Exception, context: Context) -> None:
         if isinstance(failure, StorageFailed):
             log.error("storage failed", extra={"method": name}, exc_info=failure)
         status = status_of(failure)
+        refused_for.set(failure.reason)
         metadata = pushback_of(failure)
     else:
         defect_id, status = status_of_defect()
+        refused_for.set("INTERNAL")
         log.error("defect", extra={"method": name, "defect_id": defect_id}, exc_info=failure)
     rich = rpc_status.to_status(status)
     await context.abort(rich.code, rich.details, (*rich.trailing_metadata, *metadata))
