@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from worker_client import _tracing
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
 from worker_client._curation_values import GenreChange
@@ -31,10 +32,13 @@ class AsyncLink:
 
     async def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
-        try:
-            reply = await _unless_closed(self._begin(call, call.request, timeout=timeout_s))
-        except grpc.RpcError as failure:
-            raise self.error_of(failure) from failure
+        with _tracing.span(call.rpc) as traced:
+            try:
+                reply = await _unless_closed(
+                    self._begin(call, call.request, timeout=timeout_s, **traced)
+                )
+            except grpc.RpcError as failure:
+                raise self.error_of(failure) from failure
         return self._meaning(call, reply)
 
     async def stream(self, call: Call[Answer], timeout_s: float) -> AsyncGenerator[Answer, None]:

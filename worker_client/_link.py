@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from worker_client import _forking
+from worker_client import _forking, _tracing
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
 from worker_client._curation_values import GenreChange
@@ -54,9 +54,9 @@ class Link:
 
     def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
-        with _forking.calling():
+        with _tracing.span(call.rpc) as traced, _forking.calling():
             try:
-                reply = self._begin(call, call.request, timeout=timeout_s)
+                reply = self._begin(call, call.request, timeout=timeout_s, **traced)
             except grpc.RpcError as failure:
                 raise self.error_of(failure) from failure
         return call.meaning(reply)
