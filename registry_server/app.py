@@ -131,6 +131,7 @@ async def serve(settings: Settings) -> None:
                     **({"migrated": migrated} if migrated else {}),
                 },
             )
+            seeing.begin()
             notify_systemd("READY=1")
             # What a start makes stays: it is looked at once, and never again.
             gc.collect()
@@ -139,7 +140,7 @@ async def serve(settings: Settings) -> None:
             await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")
-        seeing.close()
+        await seeing.close()
         if failed.is_set():
             raise StorageGone
     counts = {"genres_created": catalogue.created, "claims_raced": catalogue.raced}

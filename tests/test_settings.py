@@ -46,6 +46,8 @@ def test_without_any_settings_the_defaults_are_in_force() -> None:
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        "metrics": ("", "default"),
+        "log_level": ("info", "default"),
     }
 
 
@@ -62,6 +64,8 @@ def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> 
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        "metrics": ("", "default"),
+        "log_level": ("info", "default"),
     }
 
 
@@ -94,7 +98,7 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
 
     allowed = (
         "there are listen, database, shutdown_grace_s, packs_off, placeholders, history_kept, "
-        "watch_heartbeat_s."
+        "watch_heartbeat_s, metrics, log_level."
     )
     assert str(in_file.value) == f"{file}: there is no setting 'lissen'; {allowed}"
     assert str(in_environment.value) == (
@@ -119,6 +123,9 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ("history_kept = 0", "history_kept: 1 to 1,000,000,000 changes"),
         ("history_kept = 1.5", "history_kept wants a whole number"),
         ("watch_heartbeat_s = 0.01", "watch_heartbeat_s: 0.05 to 3600 seconds"),
+        ("metrics = 9464", "metrics wants HOST:PORT, or nothing, not 9464"),
+        ('metrics = "0.0.0.0:9464"', "metrics: 0.0.0.0:9464 is beyond loopback"),
+        ('log_level = "loud"', "log_level: info, debug are allowed, not 'loud'"),
         ("shutdown_grace_s = -1", "0 to 3600 seconds"),
         ("shutdown_grace_s = 3601", "0 to 3600 seconds"),
         ("shutdown_grace_s = nan", "0 to 3600 seconds"),
@@ -227,6 +234,8 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],
         ["history_kept", "100000", "(default)"],
         ["watch_heartbeat_s", "15.0", "(default)"],
+        ["metrics", "(default)"],
+        ["log_level", "info", "(default)"],
     ]
 
 

@@ -5,15 +5,16 @@ asked for by OpenTelemetry's own environment variables.
 Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from registry_server.observing.observer import refused_for
 
 SERVICE_NAME = "genre-registry"
-FLUSH_MS_MAX = 2000
+FLUSH_S_MAX = 2.0
 """How long spans that were not sent yet may take to leave at the end."""
 LINKS_MAX = 128
 """Most calls that a commit's span names; OpenTelemetry keeps no more by default."""
@@ -34,24 +35,22 @@ def are_asked_for(environment: Mapping[str, str]) -> bool:
     )
 
 
-def traces_of(environment: Mapping[str, str]) -> "Traces | None":
+def traces_of(environment: Mapping[str, str]) -> "tuple[Traces | None, str]":
     """
-    Return traces as *environment* asks for them; None where it does not, or where
-    OpenTelemetry or the exporter is not installed, which the log then says.
+    Return traces as *environment* asks for them, or None and why none can be made: where
+    OpenTelemetry or the exporter is not installed. Not to be asked for them needs no reason.
     """
     if not are_asked_for(environment):
-        return None
+        return None, ""
     try:
-        return Traces(_provider(environment))
+        return Traces(_provider(environment)), ""
     except ImportError as error:
-        log.warning(
-            "the environment asks for traces, but %s is missing: none are made; "
-            "pip install 'genre-registry[traces]'",
-            error.name or error,
+        return None, (
+            f"the environment asks for traces, but {error.name or error} is missing: none are "
+            "made; pip install 'genre-registry[traces]'"
         )
     except Exception as error:
-        log.warning("the environment asks for traces, which can't be made: %s", error)
-    return None
+        return None, f"the environment asks for traces, which can't be made: {error}"
 
 
 def _provider(environment: Mapping[str, str]) -> Any:
@@ -62,7 +61,9 @@ def _provider(environment: Mapping[str, str]) -> Any:
     # The service's name from the environment, if there is one, has the last word.
     named = {} if environment.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE_NAME}
     provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(_exporter(environment)))
+    # It would tell of each batch anew that nobody takes it.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    provider.add_span_processor(BatchSpanProcessor(_Exporter(_exporter(environment))))
     return provider
 
 
@@ -88,6 +89,31 @@ def _exporter(environment: Mapping[str, str]) -> Any:
     raise ImportError(f"the exporter {name!r}")
 
 
+class _Exporter:
+    """Exports by another exporter; says once that nobody takes them."""
+
+    def __init__(self, exporter: Any) -> None:
+        self._exporter = exporter
+        self._is_failing = False
+
+    def export(self, spans: Sequence[Any]) -> Any:
+        result = self._exporter.export(spans)
+        is_failing = result.name != "SUCCESS"
+        if is_failing != self._is_failing:
+            self._is_failing = is_failing
+            if is_failing:
+                log.warning("traces can't be sent; they are lost until somebody takes them")
+            else:
+                log.info("traces are sent again")
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return bool(self._exporter.force_flush(timeout_millis))
+
+
 class Traces:
     """Makes the spans of calls and of commits."""
 
@@ -100,9 +126,11 @@ class Traces:
         self._tracer = provider.get_tracer("registry_server")
         self._propagator = TraceContextTextMapPropagator()
 
-    def close(self) -> None:
-        """Send what was not sent yet, within `FLUSH_MS_MAX`."""
-        self._provider.force_flush(FLUSH_MS_MAX)
+    async def close(self) -> None:
+        """Send what was not sent yet, within `FLUSH_S_MAX`; then the process is to end."""
+        with suppress(TimeoutError):
+            # OpenTelemetry's own limit is not kept while it tries again to connect.
+            await asyncio.wait_for(asyncio.to_thread(self._provider.force_flush), FLUSH_S_MAX)
 
     def around(
         self, method: str, handler: Callable[[Any, Any], Awaitable[Any]]
