@@ -63,7 +63,8 @@ def _provider(environment: Mapping[str, str]) -> Any:
     provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
     # It would tell of each batch anew that nobody takes it.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    provider.add_span_processor(BatchSpanProcessor(_Exporter(_exporter(environment))))
+    exporter: Any = _Exporter(_exporter(environment))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     return provider
 
 
