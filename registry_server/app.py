@@ -24,6 +24,7 @@ from registry_server.descriptors import (
     keep_one_arena,
     raise_limit,
 )
+from registry_server.observing.seeing import Seeing
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.protected import protected, warn_of_plaintext
 from registry_server.registry import Registry
@@ -36,6 +37,7 @@ from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, caller_of, generic_handler
 from registry_server.transport.guard import Guard
 from registry_server.transport.limiting import Admission, options_of
+from registry_server.transport.other_methods import OtherMethods
 from registry_server.transport.reflecting import reflecting_handler
 from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
 from registry_server.vocabulary.callers import LOCAL
@@ -98,7 +100,12 @@ async def serve(settings: Settings) -> None:
     connections_max = connections_within(raise_limit(), settings.connections_max)
     server = grpc.aio.server(options=(*OPTIONS, *options_of(settings, connections_max)))
     _held.append(server)
-    opening = open_store(settings.database, history_kept=settings.history_kept)
+    seeing = Seeing.of(settings.metrics, settings.log_level, os.environ)
+    opening = open_store(
+        settings.database,
+        history_kept=settings.history_kept,
+        on_commit=seeing.commits.committed,
+    )
     async with opening as (store, migrated):
         try:
             packs = _knowledge_with(settings, _imported(await store.packs()))
@@ -109,14 +116,23 @@ async def serve(settings: Settings) -> None:
                 heartbeat_s=settings.watch_heartbeat_s,
                 on_storage_failure=stop_for_storage,
             )
-            catalogue = Catalogue(store, knowledge, feed=feed, on_storage_failure=stop_for_storage)
+            catalogue = Catalogue(
+                store,
+                knowledge,
+                feed=feed,
+                on_storage_failure=stop_for_storage,
+                watching=seeing.commits,
+            )
             await catalogue.warm_up()
         except StorageFailed as failure:
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
-        async with _listening(
-            server, settings, store, catalogue, feed, guard, credentials
-        ) as address:
+        async with (
+            _metrics(seeing, catalogue, feed, settings) as metrics,
+            _listening(
+                server, settings, store, catalogue, feed, seeing, guard, credentials
+            ) as address,
+        ):
             say_where(settings.database, address)
             state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
@@ -128,10 +144,12 @@ async def serve(settings: Settings) -> None:
                     "database": str(settings.database),
                     "revision": state.revision,
                     "incarnation": state.incarnation,
+                    **({"metrics": metrics} if metrics else {}),
                     **({"migrated": migrated} if migrated else {}),
                 },
             )
             warn_of_plaintext(settings)
+            seeing.begin()
             notify_systemd("READY=1")
             # What a start makes stays: it is looked at once, and never again.
             gc.collect()
@@ -141,6 +159,7 @@ async def serve(settings: Settings) -> None:
                 await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")
+        await seeing.close()
         if failed.is_set():
             raise StorageGone
     counts = {"genres_created": catalogue.created, "claims_raced": catalogue.raced}
@@ -173,6 +192,7 @@ async def _listening(
     store: Store,
     catalogue: Catalogue,
     feed: ChangeFeed,
+    seeing: Seeing,
     guard: Guard,
     credentials: grpc.ServerCredentials | None,
 ) -> AsyncIterator[str]:
@@ -212,7 +232,7 @@ async def _listening(
     }
     server.add_generic_rpc_handlers(
         [
-            generic_handler(service, servicer, door, guard, admission)
+            generic_handler(service, servicer, door, guard, admission, seeing.observer)
             for service, servicer in servicers.items()
         ]
     )
@@ -220,8 +240,9 @@ async def _listening(
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     server.add_generic_rpc_handlers(
-        [reflecting_handler([*names, health.SERVICE_NAME], door, guard, admission)]
+        [reflecting_handler([*names, health.SERVICE_NAME], door, guard, admission, seeing.observer)]
     )
+    server.add_generic_rpc_handlers([OtherMethods(seeing.observer)])
     with _bound(server, settings, credentials) as address:
         await server.start()
         following = asyncio.create_task(guard.follow())
@@ -235,6 +256,26 @@ async def _listening(
             await door.close(settings.shutdown_grace_s)
             await catalogue.close()
             following.cancel()
+
+
+@asynccontextmanager
+async def _metrics(
+    seeing: Seeing, catalogue: Catalogue, feed: ChangeFeed, settings: Settings
+) -> AsyncIterator[str]:
+    """Serve metrics where the settings say, which is given as a URL; "" for nowhere."""
+    if not settings.metrics:
+        yield ""
+        return
+    from registry_server.observing.metrics import MetricsAddressTaken, RegistryCollector, exposed
+
+    collector = RegistryCollector(
+        seeing.observer, seeing.commits, catalogue, feed, settings.database
+    )
+    try:
+        with exposed(settings.metrics, collector) as url:
+            yield url
+    except MetricsAddressTaken as error:
+        raise AddressTaken(str(error)) from error
 
 
 @contextmanager

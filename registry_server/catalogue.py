@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from registry_server.change_feed import ChangeFeed
 from registry_server.hot_cache import HOT_SPELLINGS_MAX, HotCache, Known
+from registry_server.observing.change_log import note_created, note_edits
+from registry_server.observing.figures import LookUps
 from registry_server.outcomes import Resolution
-from registry_server.rounds import Rounds
+from registry_server.rounds import Rounds, Watching
 from registry_server.storage import Store
 from registry_server.tally import Tally
 from registry_server.vocabulary.edits import Edit, Edited, Imported
@@ -47,6 +49,7 @@ class Catalogue:
         *,
         feed: ChangeFeed,
         on_storage_failure: Callable[[], None],
+        watching: Watching | None = None,
     ) -> None:
         self.knowledge = knowledge
         """What curators decided and the packs in force know; another one after each edit."""
@@ -54,6 +57,7 @@ class Catalogue:
         """Genres created since the start."""
         self.raced = 0
         """Claims that another call, at the same moment, was first to make."""
+        self.look_ups = LookUps()
         self._store = store
         self._on_storage_failure = on_storage_failure
         self._feed = feed
@@ -66,7 +70,7 @@ class Catalogue:
         )
         self._granting = Rounds[
             Claim | Sighting | Edit, tuple[Known, bool] | Edited | RegistryError | None
-        ](self._write, waiting_max=WAITING_CALLS_MAX, turn=writing)
+        ](self._write, waiting_max=WAITING_CALLS_MAX, turn=writing, watching=watching)
 
     async def warm_up(self) -> None:
         """
@@ -84,6 +88,14 @@ class Catalogue:
         if counted := self._tally.counted():
             with suppress(RegistryError):
                 await self._store.grant((), counted)
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many calls wait, by what they wait for."""
+        return {
+            "write": self._granting.waiting,
+            "read": self._reading.waiting,
+            "import": self._alone.waiting,
+        }
 
     def count(self, sighting: Sighting) -> None:
         """
@@ -129,8 +141,10 @@ class Catalogue:
                 found[key] = Resolution(known, created_by(request_id, known), key)
             elif key not in unsure:
                 unsure[key] = self.claim(spelling, request_id, who)
+        self.look_ups.key_hits += len(found)
         if not unsure:
             return found, {}
+        self.look_ups.key_misses += len(unsure)
         keys = list(dict.fromkeys(key for claim in unsure.values() for key in claim.keys))
         if self._hot.knows_all:
             known_by_key = {key: self._hot.by_key(key) for key in keys}
@@ -146,6 +160,7 @@ class Catalogue:
                     break
             else:
                 missing[own_key] = claim
+        self.look_ups.read += len(unsure) - len(missing)
         return found, missing
 
     async def reach(
@@ -304,6 +319,7 @@ class Catalogue:
         self.created += made
         self.raced += len(answers) - made
         if made:
+            note_created(claims, grants.granted)
             self._feed.advance()
         return answers
 
@@ -312,6 +328,7 @@ class Catalogue:
             outcomes, effects = await self._store.edit(edits, self.knowledge)
         if not effects.changed and not effects.reached:
             return outcomes
+        note_edits(edits, outcomes)
         self.knowledge.curated.take(effects.decided)
         pinned = self.knowledge.curated.pinned
         for strict, is_pinned in effects.pinned.items():

@@ -39,6 +39,8 @@ _pack_options = (
 def _serve_options(command: Command) -> Command:
     for option in (
         *_pack_options,
+        click.option("--log-level", metavar="info|debug", help="debug: a line for every call."),
+        click.option("--metrics", metavar="HOST:PORT", help="Serve metrics here, on loopback."),
         click.option("--shutdown-grace-s", type=float, metavar="S", help="For calls under way."),
         click.option("--watch-heartbeat-s", type=float, metavar="S", help="For idle watchers."),
         click.option("--history-kept", type=int, metavar="N", help="Changes kept to watch."),
@@ -93,7 +95,7 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from registry_server.app import AddressTaken, StorageGone, serve
 
-    set_up_logging()
+    set_up_logging(level=settings.log_level)
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:

@@ -38,9 +38,11 @@ class TextFormatter(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def set_up_logging(stream: TextIO = sys.stdout) -> None:
-    """Send every log line of this process to *stream*."""
+def set_up_logging(stream: TextIO = sys.stdout, level: str = "info") -> None:
+    """Send every log line of this process to *stream*, *level* being that of its own."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextFormatter() if stream.isatty() else JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # Those of libraries, asyncio's among them, would say nothing that helps here.
+    logging.getLogger("registry_server").setLevel(level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -61,7 +61,10 @@ class Registry:
         known = self._catalogue.by_spelling(name)
         if known is None or len(request_id) > REQUEST_ID_LENGTH_MAX:
             return None
-        return None if created_by(request_id, known) else known
+        if created_by(request_id, known):
+            return None
+        self._catalogue.look_ups.spelling_hits += 1
+        return known
 
     async def get_or_create(
         self, name: str, request_id: str, *, deadline_s: float, who: str = ""
@@ -96,12 +99,15 @@ class Registry:
             self._catalogue.by_spelling(name) or _spelling_or_refusal(name, knowledge)
             for name in names
         ]
+        spellings = [spelling for spelling in found if isinstance(spelling, Spelling)]
+        self._catalogue.look_ups.spelling_misses += len(spellings)
         reached = await self._catalogue.reach(
-            (spelling for spelling in found if isinstance(spelling, Spelling)),
+            spellings,
             request_id,
             deadline_s=deadline_s,
             who=who,
         )
+        refused = 0
         telling = Telling()
         outcomes: list[Resolution | RegistryError] = []
         for name, outcome in zip(names, found, strict=True):
@@ -115,7 +121,9 @@ class Registry:
             elif isinstance(outcome, Known):
                 outcomes.append(telling.once(Resolution(outcome, created_by(request_id, outcome))))
             else:
+                refused += 1
                 outcomes.append(outcome)
+        self._catalogue.look_ups.spelling_hits += len(names) - len(spellings) - refused
         return outcomes
 
     async def lookup(self, name: str, *, deadline_s: float) -> Genre:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from registry_server.vocabulary.refusals import (
     DeadlinePassed,
@@ -23,6 +24,17 @@ class _Call(Generic[Item, Answer]):
     items: Sequence[Item]
     deadline_s: float
     answered: "asyncio.Future[list[Answer]]"
+    joined: object = None
+
+
+class Watching(Protocol):
+    """Whoever wants to know which calls are served together."""
+
+    def joined(self) -> object:
+        """Return what is to be remembered of the call that joins."""
+
+    def serving(self, joined: Sequence[object]) -> AbstractContextManager[None]:
+        """Surround the serving of the calls of which this was remembered."""
 
 
 class Rounds(Generic[Item, Answer]):
@@ -42,13 +54,20 @@ class Rounds(Generic[Item, Answer]):
         *,
         waiting_max: int,
         turn: asyncio.Lock | None = None,
+        watching: Watching | None = None,
     ) -> None:
         self._turn = turn or asyncio.Lock()
+        self._watching = watching
         self._serve = serve
         self._waiting_max = waiting_max
         self._waiting: list[_Call[Item, Answer]] = []
         self._running: asyncio.Task[None] | None = None
         self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for their round."""
+        return len(self._waiting)
 
     async def ask(self, items: Sequence[Item], *, deadline_s: float) -> list[Answer]:
         """
@@ -69,6 +88,8 @@ class Rounds(Generic[Item, Answer]):
             raise Overloaded(RETRY_AFTER_S)
         loop = asyncio.get_running_loop()
         call = _Call[Item, Answer](items, deadline_s, loop.create_future())
+        if self._watching is not None:
+            call.joined = self._watching.joined()
         self._waiting.append(call)
         if self._running is None:
             self._running = loop.create_task(self._run())
@@ -100,7 +121,8 @@ class Rounds(Generic[Item, Answer]):
         if not calls:
             return
         try:
-            answers = iter(await self._serve([item for call in calls for item in call.items]))
+            with self._watched(calls):
+                answers = iter(await self._serve([item for call in calls for item in call.items]))
         except Exception as failure:
             # Each caller's own to answer, a defect too; the rounds go on.
             for call in calls:
@@ -111,3 +133,8 @@ class Rounds(Generic[Item, Answer]):
             answer = [next(answers) for _ in call.items]
             if not call.answered.done():
                 call.answered.set_result(answer)
+
+    def _watched(self, calls: list[_Call[Item, Answer]]) -> AbstractContextManager[None]:
+        if self._watching is None:
+            return nullcontext()
+        return self._watching.serving([call.joined for call in calls])

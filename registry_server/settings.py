@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from registry_server.limits import LIMITS, Limits
+from registry_server.observing.address import check_metrics_address
 from registry_server.packs.reading import PACKS
 from registry_server.protection import (
     UNIX,
@@ -32,6 +33,7 @@ CLIENTS_OWN = frozenset({"TOKEN", "TOKEN_FILE", "CA", "CERTIFICATE", "KEY"})
 FLAGS = {"plaintext_networks": "--plaintext-network"}
 """The flags that are not named as their settings are."""
 LISTEN_DEFAULT = "127.0.0.1:50051"
+LOG_LEVELS = ("info", "debug")
 PLACEHOLDERS = (
     *("Unknown", "Unknown Genre", "Other", "Others", "None", "No Genre", "Not Specified"),
     *("Undefined", "Unspecified", "Unclassified", "Uncategorized", "Untagged", "Misc", "Misc."),
@@ -75,6 +77,9 @@ class Settings(Limits):
         placeholders: Texts that stand for no genre in a tag, whatever their case.
         history_kept: Changes that can be watched from behind, 1 to 1,000,000,000; whoever
             was away for longer lists again. The journal itself is never trimmed.
+        metrics: Where Prometheus finds metrics, `HOST:PORT` on loopback; port 0 takes a free
+            one; empty for nowhere.
+        log_level: `info`, or `debug` for a line about every call.
         watch_heartbeat_s: How often a watcher hears that nothing happened, 0.05 to 3600.
     """
 
@@ -92,6 +97,8 @@ class Settings(Limits):
     placeholders: tuple[str, ...] = PLACEHOLDERS
     history_kept: int = 100_000
     watch_heartbeat_s: float = 15.0
+    metrics: str = ""
+    log_level: str = "info"
 
     def __post_init__(self) -> None:
         refuse_listener(self.listen)
@@ -114,6 +121,15 @@ class Settings(Limits):
             raise SettingsError("watch_heartbeat_s: 0.05 to 3600 seconds are allowed.")
         if excess := self.excess():
             raise SettingsError(excess)
+        if self.metrics:
+            try:
+                check_metrics_address(self.metrics)
+            except ValueError as error:
+                raise SettingsError(f"metrics: {error}") from None
+        if self.log_level not in LOG_LEVELS:
+            raise SettingsError(
+                f"log_level: {', '.join(LOG_LEVELS)} are allowed, not {self.log_level!r}."
+            )
         if unknown := [name for name in self.packs_off if name not in PACKS]:
             raise SettingsError(
                 f"packs_off: there is no pack {unknown[0]!r}; there are {', '.join(PACKS)}."
@@ -237,6 +253,8 @@ def _typed(setting: Setting) -> object:
         "placeholders": (_texts, "a list of texts"),
         "history_kept": (_whole_number, "a whole number"),
         "watch_heartbeat_s": (_number, "a number"),
+        "metrics": (_text_or_none, "HOST:PORT, or nothing"),
+        "log_level": (_text, "a text"),
         **{
             name: (_whole_number, "a whole number") if allowed.whole else (_number, "a number")
             for name, allowed in LIMITS.items()
@@ -262,6 +280,10 @@ def _file(value: object) -> Path:
     text = _text(value)
     refuse_secret(text)
     return Path(text)
+
+
+def _text_or_none(value: object) -> str:
+    return "" if value == "" else _text(value)
 
 
 def _path(value: object) -> Path:

@@ -88,7 +88,11 @@ class TagResolver:
         check_request_id(request_id)
         readings = await self._read_all(tag_sets)
         answers = [reading.answer(request_id) for reading in readings]
-        if all(answers) and not any(reading.split.review for reading in readings):
+        look_ups = self._catalogue.look_ups
+        unknown = answers.count(None)
+        look_ups.tag_set_misses += unknown
+        look_ups.tag_set_hits += len(answers) - unknown
+        if not unknown and not any(reading.split.review for reading in readings):
             return cast("list[ResolvedTags]", answers)
         spellings = [
             part.spelling

@@ -15,11 +15,12 @@ import worker_client
 ROOT = Path(__file__).parent.parent
 
 VOCABULARY = ("registry_server.vocabulary",)
+OBSERVING = ("registry_server.observing",)
 PACKS = ("registry_server.packs",)
 CATALOGUE = (
     *("registry_server.catalogue", "registry_server.hot_cache", "registry_server.rounds"),
     *("registry_server.outcomes", "registry_server.storage", "registry_server.change_feed"),
-    "registry_server.tally",
+    *("registry_server.tally", *OBSERVING),
 )
 CORE = (
     *("registry_server.registry", "registry_server.tag_resolver", "registry_server.page_token"),
@@ -37,6 +38,7 @@ WIRE = ("grpc", "grpc_status", "google", "genre_registry")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/vocabulary": VOCABULARY,
     "registry_server/packs": (*PACKS, *VOCABULARY),
+    "registry_server/observing": (*OBSERVING, *VOCABULARY, "prometheus_client", "opentelemetry"),
     "registry_server/registry.py": (*CORE, *PACKS, *VOCABULARY),
     "registry_server/tag_resolver.py": (*CORE, *VOCABULARY),
     "registry_server/curation.py": (*CORE, *VOCABULARY),
@@ -53,11 +55,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/store": ("registry_server.store", *VOCABULARY, "sqlalchemy", "alembic"),
     "registry_server/transport": (
         *("registry_server.transport", "registry_server.tokens", "registry_server.limits"),
-        *(*CORE, *VOCABULARY, *WIRE),
+        *(*CORE, *OBSERVING, *VOCABULARY, *WIRE),
         *("grpc_health", "grpc_reflection"),
     ),
     "registry_server/settings.py": (
-        *("registry_server.protection", "registry_server.limits", *PACKS, *VOCABULARY),
+        *("registry_server.protection", "registry_server.limits"),
+        *(*PACKS, *OBSERVING, *VOCABULARY),
     ),
     "registry_server/limits.py": (),
     "registry_server/descriptors.py": (),
@@ -155,6 +158,8 @@ READER = (
         ("from worker_client import TagSet", "worker_client", "grpc"),
         ("import registry_server.app", "sqlalchemy", "alembic"),
         ("import registry_server.app", "sqlalchemy", "sqlalchemy.dialects.postgresql"),
+        ("import registry_server.app", "sqlalchemy", "prometheus_client"),
+        ("import registry_server.app", "sqlalchemy", "opentelemetry"),
         ("import registry_server.cli", "sqlalchemy", "alembic"),
         ("import registry_server.cli", "sqlalchemy", "grpc"),
     ],

@@ -63,6 +63,8 @@ def test_without_any_settings_the_defaults_are_in_force() -> None:
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        "metrics": ("", "default"),
+        "log_level": ("info", "default"),
         **LIMITS_IN_FORCE,
     }
 
@@ -82,6 +84,8 @@ def test_flags_override_the_environment_which_overrides_the_file(file: Path) -> 
         "placeholders": (PLACEHOLDERS, "default"),
         "history_kept": (100_000, "default"),
         "watch_heartbeat_s": (15.0, "default"),
+        "metrics": ("", "default"),
+        "log_level": ("info", "default"),
         **LIMITS_IN_FORCE,
     }
 
@@ -178,6 +182,9 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ("message_bytes_max = 1", "message_bytes_max: 1,024 to 67,108,864 bytes are allowed"),
         ("caller_calls_per_s = nan", "caller_calls_per_s: 0 to 1,000,000 calls a second"),
         ("streams_max = 1.5", "streams_max wants a whole number"),
+        ("metrics = 9464", "metrics wants HOST:PORT, or nothing, not 9464"),
+        ('metrics = "0.0.0.0:9464"', "metrics: 0.0.0.0:9464 is beyond loopback"),
+        ('log_level = "loud"', "log_level: info, debug are allowed, not 'loud'"),
         ("shutdown_grace_s = -1", "0 to 3600 seconds"),
         ("shutdown_grace_s = 3601", "0 to 3600 seconds"),
         ("shutdown_grace_s = nan", "0 to 3600 seconds"),
@@ -293,6 +300,8 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],
         ["history_kept", "100000", "(default)"],
         ["watch_heartbeat_s", "15.0", "(default)"],
+        ["metrics", "(default)"],
+        ["log_level", "info", "(default)"],
         *([name, str(value), f"({source})"] for name, (value, source) in LIMITS_IN_FORCE.items()),
     ]
 

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
+from worker_client import _tracing
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
 from worker_client._credentials import Credentials, Metadata
@@ -62,18 +63,20 @@ class AsyncLink:
     async def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
         ends_s = time.monotonic() + timeout_s
-        while True:
-            sent = self._credentials.metadata()
-            try:
-                begun = self._begin(call, call.request, metadata=sent, timeout=timeout_s)
-                reply = await _unless_closed(begun)
-            except grpc.RpcError as failure:
-                error = await self.error_of(failure)
-                if not self._may_show_another(error, sent):
-                    raise error from failure
-                timeout_s = left_s(ends_s)
-                continue
-            return self._meaning(call, reply)
+        with _tracing.span(call.rpc) as traced:
+            while True:
+                sent = self._credentials.metadata()
+                carried = (*(sent or ()), *traced)
+                try:
+                    begun = self._begin(call, call.request, metadata=carried, timeout=timeout_s)
+                    reply = await _unless_closed(begun)
+                except grpc.RpcError as failure:
+                    error = await self.error_of(failure)
+                    if not self._may_show_another(error, sent):
+                        raise error from failure
+                    timeout_s = left_s(ends_s)
+                    continue
+                return self._meaning(call, reply)
 
     async def stream(self, call: Call[Answer], timeout_s: float) -> AsyncGenerator[Answer, None]:
         """Give what each reply to *call* means; to close this cancels the call."""

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import Message
 
-from worker_client import _forking
+from worker_client import _forking, _tracing
 from worker_client._calls import Answer, Call, Stubs
 from worker_client._config import CHANNEL_OPTIONS
 from worker_client._credentials import Credentials, Metadata
@@ -87,18 +87,20 @@ class Link:
     def call(self, call: Call[Answer], timeout_s: float) -> Answer:
         """Make *call* and return what its reply means."""
         ends_s = time.monotonic() + timeout_s
-        while True:
-            sent = self._credentials.metadata()
-            with _forking.calling():
-                try:
-                    reply = self._begin(call, call.request, sent, timeout=timeout_s)
-                except grpc.RpcError as failure:
-                    error = self.error_of(failure)
-                    if not self._may_show_another(error, sent):
-                        raise error from failure
-                    timeout_s = left_s(ends_s)
-                    continue
-            return call.meaning(reply)
+        with _tracing.span(call.rpc) as traced:
+            while True:
+                sent = self._credentials.metadata()
+                with _forking.calling():
+                    try:
+                        carried = (*(sent or ()), *traced)
+                        reply = self._begin(call, call.request, carried, timeout=timeout_s)
+                    except grpc.RpcError as failure:
+                        error = self.error_of(failure)
+                        if not self._may_show_another(error, sent):
+                            raise error from failure
+                        timeout_s = left_s(ends_s)
+                        continue
+                return call.meaning(reply)
 
     def stream(self, call: Call[Answer], timeout_s: float) -> Generator[Answer, None, None]:
         """Give what each reply to *call* means; to close this cancels the call."""

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Event
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple, Unpack
 
 from sqlalchemy import Connection, Engine
@@ -64,6 +65,7 @@ class SqliteStore:
         readers: Engine,
         reading: Executor,
         history_kept: int,
+        on_commit: Callable[[float, float], None] | None = None,
     ) -> None:
         self.failed = False
         """Whether the file failed once; then nothing is written any more."""
@@ -75,6 +77,7 @@ class SqliteStore:
         self._reading = reading
         self._history_kept = history_kept
         self._backups = set[Event]()
+        self._on_commit = on_commit
 
     async def all_keys(self, size_max: int) -> dict[str, Genre] | None:
         return await self._read(queries.all_keys, size_max)
@@ -234,13 +237,20 @@ class SqliteStore:
         def write() -> Found:
             with self._noting_failure():
                 self._see_that_it_is_ours()
+                began_s = perf_counter()
+                written = _changes_of(self._writer)
                 try:
                     with self._writer.begin():
-                        return change(self._writer)
+                        found = change(self._writer)
+                        committing_s = perf_counter()
                 except BaseException:
                     # A commit that fails leaves SQLite's transaction open.
                     roll_back(self._writer)
                     raise
+                if self._on_commit is not None and _changes_of(self._writer) != written:
+                    ended_s = perf_counter()
+                    self._on_commit(ended_s - began_s, ended_s - committing_s)
+                return found
 
         return await asyncio.get_running_loop().run_in_executor(self._writing, write)
 
@@ -272,12 +282,16 @@ class SqliteStore:
 
 @asynccontextmanager
 async def open_store(
-    path: Path, *, history_kept: int
+    path: Path,
+    *,
+    history_kept: int,
+    on_commit: Callable[[float, float], None] | None = None,
 ) -> AsyncIterator[tuple[SqliteStore, list[str]]]:
     """
     Open the database file *path*, made and migrated as needed, and own it; give the
     store and what bringing the file up to date changed. Changes can be watched from
-    *history_kept* revisions back.
+    *history_kept* revisions back. *on_commit* hears, in the writer's thread, how many seconds
+    each transaction that wrote took, and its COMMIT alone.
 
     On leaving, readers close first; then the writer moves the WAL into the file.
 
@@ -292,7 +306,7 @@ async def open_store(
         writer, migrated = await loop.run_in_executor(writing, open_writer, real_path)
         readers = reading_engine(real_path)
         reading = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        store = SqliteStore(real_path, writer, writing, readers, reading, history_kept)
+        store = SqliteStore(real_path, writer, writing, readers, reading, history_kept, on_commit)
         try:
             yield store, migrated
         finally:
@@ -309,6 +323,12 @@ def roll_back(connection: Connection) -> None:
     driver_connection = connection.connection.driver_connection
     if driver_connection is not None and driver_connection.in_transaction:
         driver_connection.rollback()
+
+
+def _changes_of(connection: Connection) -> int:
+    """Return how many rows were ever changed through the connection."""
+    driver_connection = connection.connection.driver_connection
+    return driver_connection.total_changes if driver_connection is not None else 0
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
+from registry_server.observing.observer import Observer, refused_for
 from registry_server.transport.guard import Guard, calling
 from registry_server.transport.limiting import Admission
 from registry_server.transport.permissions import lowest_role
@@ -122,6 +123,7 @@ def generic_handler(
     door: Door,
     guard: Guard,
     admission: Admission,
+    observer: Observer,
 ) -> grpc.GenericRpcHandler:
     """
     Return the handler that serves *service* by the methods of the same names that *servicer*
@@ -132,7 +134,7 @@ def generic_handler(
     """
     handlers = {
         method.name: _handler(
-            method, admission.bounding(method, _late(servicer, method.name)), door, guard
+            method, admission.bounding(method, _late(servicer, method.name)), door, guard, observer
         )
         for method in service.methods
     }
@@ -147,14 +149,16 @@ def _late(servicer: Callable[[], object], name: str) -> Callable[[Any, Context],
 
 
 def _handler(
-    method: MethodDescriptor, serve: Any, door: Door, guard: Guard
+    method: MethodDescriptor, serve: Any, door: Door, guard: Guard, observer: Observer
 ) -> "grpc.RpcMethodHandler[bytes, bytes]":
     rpc = f"{method.containing_service.full_name}/{method.name}"
     # Every RPC of the contract has its lowest role, or the server does not start.
     lowest_role(rpc)
     if not method.server_streaming:
-        return grpc.unary_unary_rpc_method_handler(answering(rpc, serve, door, guard))
+        answered: Any = observer.around(rpc, answering(rpc, serve, door, guard), caller_of)
+        return grpc.unary_unary_rpc_method_handler(answered)
     streamed: Any = streaming(rpc, serve, door, guard)
+    streamed = observer.around(rpc, streamed, caller_of, is_stream=True)
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(streamed)
     return grpc.unary_stream_rpc_method_handler(streamed)
@@ -232,9 +236,11 @@ async def _refuse(name: str, failure: Exception, context: Context) -> None:
         if isinstance(failure, StorageFailed):
             log.error("storage failed", extra={"method": name}, exc_info=failure)
         status = status_of(failure)
+        refused_for.set(failure.reason)
         metadata = pushback_of(failure)
     else:
         defect_id, status = status_of_defect()
+        refused_for.set("INTERNAL")
         log.error("defect", extra={"method": name, "defect_id": defect_id}, exc_info=failure)
     rich = rpc_status.to_status(status)
     await context.abort(rich.code, rich.details, (*rich.trailing_metadata, *metadata))

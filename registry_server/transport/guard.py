@@ -16,7 +16,7 @@ import grpc
 from registry_server.tokens import TokensUnusable, hash_of, read_tokens
 from registry_server.transport.certified import CertifiedCallers
 from registry_server.transport.permissions import lowest_role
-from registry_server.vocabulary.callers import LOCAL, Caller, Role
+from registry_server.vocabulary.callers import LOCAL, NOBODY, Caller, Role
 from registry_server.vocabulary.refusals import (
     NotAuthenticated,
     PlaintextRefused,
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[Any, Any]
 Network = IPv4Network | IPv6Network
 
-calling: ContextVar[Caller] = ContextVar("calling", default=LOCAL)
+calling: ContextVar[Caller] = ContextVar("calling", default=NOBODY)
 """Who makes the call that this task answers."""
 
 

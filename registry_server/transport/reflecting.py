@@ -8,6 +8,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from registry_server.observing.observer import Observer
 from registry_server.transport.calls import Door, generic_handler
 from registry_server.transport.decode import decode
 from registry_server.transport.guard import Guard
@@ -34,11 +35,11 @@ class ReflectionServicer:
 
 
 def reflecting_handler(
-    services: Iterable[str], door: Door, guard: Guard, admission: Admission
+    services: Iterable[str], door: Door, guard: Guard, admission: Admission, observer: Observer
 ) -> grpc.GenericRpcHandler:
     """
     Return the handler that tells the contract of *services* to whoever *guard* knows, as much
     as *admission* lets in.
     """
     servicer = ReflectionServicer([*services, SERVICE.full_name])
-    return generic_handler(SERVICE, lambda: servicer, door, guard, admission)
+    return generic_handler(SERVICE, lambda: servicer, door, guard, admission, observer)

@@ -48,6 +48,8 @@ class Caller:
 
 LOCAL = Caller("local", Role.OPERATOR)
 """Whoever is on this machine, where no tokens are in force."""
+NOBODY = Caller("nobody", Role.READER)
+"""A caller who was refused, or is not known yet."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -64,5 +66,5 @@ def refuse_caller_name(name: str) -> None:
             f"{name!r} can be no caller's name: 1 to 64 of the letters a to z, digits and ._@- are "
             "allowed, a letter or digit first"
         )
-    if name == LOCAL.name:
+    if name in (LOCAL.name, NOBODY.name):
         raise ValueError(f"{name!r} is what callers without a token are named; take another")
