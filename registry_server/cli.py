@@ -20,7 +20,7 @@ from registry_server.commands.options import (
 from registry_server.commands.schema import schema
 from registry_server.commands.tls import tls
 from registry_server.commands.tokens import token
-from registry_server.logs import set_up_logging
+from registry_server.logs import DRAINED_S_MAX, PatientHandler, set_up_logging
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.settings import SettingsError
 from registry_server.store.checking import imported_packs
@@ -95,7 +95,7 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from registry_server.app import AddressTaken, StorageGone, serve
 
-    set_up_logging(level=settings.log_level)
+    logs = set_up_logging(level=settings.log_level)
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:
@@ -111,13 +111,15 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
             err=True,
         )
         # No closing of the database, which would write from memory that can't be trusted.
-        _leave(EXIT_STORAGE_FAILED)
-    _leave(0)
+        _leave(EXIT_STORAGE_FAILED, logs)
+    _leave(0, logs)
 
 
-def _leave(exit_code: int) -> NoReturn:
+def _leave(exit_code: int, logs: PatientHandler) -> NoReturn:
     """End the process as it is, its connections with it, which callers take for "try again"."""
-    sys.stdout.flush()
+    # If it can't be drained, nobody takes the output, and to flush it would never end.
+    if logs.drain(DRAINED_S_MAX):
+        sys.stdout.flush()
     os._exit(exit_code)
 
 

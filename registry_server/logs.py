@@ -1,10 +1,18 @@
 """Logs: one JSON object a line on standard output; plain text where a person watches."""
 
+import atexit
 import json
 import logging
+import queue
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import TextIO
+
+LINES_WAITING_MAX = 1000
+"""Lines that wait to be written before others are lost."""
+DRAINED_S_MAX = 2.0
+"""How long the last lines may take to be written."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -38,11 +46,68 @@ class TextFormatter(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
-def set_up_logging(stream: TextIO = sys.stdout, level: str = "info") -> None:
-    """Send every log line of this process to *stream*, *level* being that of its own."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextFormatter() if stream.isatty() else JsonFormatter())
+class PatientHandler(logging.Handler):
+    """
+    Has a thread of its own write to another handler: whoever started the server, read its
+    first line, and takes no more of its output holds up that thread, and nobody's call.
+
+    `LINES_WAITING_MAX` lines wait at most; how many were lost beyond that is said later.
+    """
+
+    def __init__(self, writing: logging.Handler) -> None:
+        super().__init__()
+        self._writing = writing
+        self._waiting = queue.Queue[logging.LogRecord](LINES_WAITING_MAX)
+        self._lost = 0
+        self._idle = threading.Condition()
+        self._unwritten = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand *record* to the thread, or count it as lost."""
+        if self._lost:
+            text = f"{self._lost} lines before the next were lost: nobody took them"
+            note = logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, None, None)
+            if not self._put(note):
+                self._lost += 1
+                return
+            self._lost = 0
+        if not self._put(record):
+            self._lost += 1
+
+    def _put(self, record: logging.LogRecord) -> bool:
+        with self._idle:
+            try:
+                self._waiting.put_nowait(record)
+            except queue.Full:
+                return False
+            self._unwritten += 1
+            return True
+
+    def drain(self, wait_s: float) -> bool:
+        """Wait until all is written, *wait_s* at most; return whether it is."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._unwritten, wait_s)
+
+    def _write(self) -> None:
+        while True:
+            self._writing.handle(self._waiting.get())
+            with self._idle:
+                self._unwritten -= 1
+                self._idle.notify_all()
+
+
+def set_up_logging(stream: TextIO = sys.stdout, level: str = "info") -> PatientHandler:
+    """
+    Send every log line of this process to *stream*, *level* being that of its own; return
+    what is to be drained before the process ends in another way than by its end.
+    """
+    writing = logging.StreamHandler(stream)
+    writing.setFormatter(TextFormatter() if stream.isatty() else JsonFormatter())
+    handler = PatientHandler(writing)
+    atexit.register(handler.drain, DRAINED_S_MAX)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Those of libraries, asyncio's among them, would say nothing that helps here.
     logging.getLogger("registry_server").setLevel(level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    return handler

@@ -1,12 +1,16 @@
 """The log: a line for what was created, curated or refused, none for what was found."""
 
+import json
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from conftest import Server, StartServer
+from conftest import BIN, ENDING_S, Server, StartServer, lay_down
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 
@@ -142,3 +146,32 @@ def test_debug_logs_every_call(start_server: StartServer) -> None:
     assert [(line["method"], line["code"], line["level"]) for line in calls] == [
         ("GetOrCreate", "OK", "debug")
     ] * 3
+
+
+def test_output_that_nobody_takes_holds_up_no_call(database: Path) -> None:
+    """Whoever starts a server to read its port may leave the rest; what was lost is said."""
+    lay_down(database)
+    with subprocess.Popen(
+        [
+            *(BIN / "genre-registry", "serve", "--listen", "127.0.0.1:0"),
+            *("--database", database, "--log-level", "debug"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        hello = json.loads(process.stdout.readline())
+        with GenreRegistryClient(hello["listen"], cache_size=0) as registry:
+            for _ in range(2500):  # some 500 KiB of lines, of which a pipe holds 64
+                registry.get_or_create("Dub")
+            begun = json.loads(process.stdout.readline())
+            # What waits is written now that somebody reads; then there is room for the note.
+            lines = [json.loads(process.stdout.readline()) for _ in range(1000)]
+            registry.get_or_create("Dub")
+            process.send_signal(signal.SIGTERM)
+            lines += map(json.loads, process.stdout)
+        assert process.wait(ENDING_S) == 0
+
+    assert begun["message"] == "genre created"
+    assert [line for line in lines if "were lost: nobody took them" in line["message"]]
+    assert lines[-1]["message"] == "stopped"
