@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache, partial
@@ -25,6 +24,7 @@ from registry_server.settings import Settings
 from registry_server.storage import Store
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.sqlite import open_store
+from registry_server.systemd import fed_watchdog, notify_systemd
 from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, generic_handler
 from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
@@ -119,7 +119,8 @@ async def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             gc.enable()
-            await stopping.wait()
+            with fed_watchdog():
+                await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")
         if failed.is_set():
@@ -259,12 +260,3 @@ def _remove_dead_socket(path: Path) -> None:
         path.unlink()
     elif path.exists():
         raise FileExistsError(errno.EEXIST, "a file that is no socket is there already")
-
-
-def notify_systemd(state: str) -> None:
-    """Tell systemd, if it started this process, what it waits for. Source: sd_notify(3)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
-            notifying.connect("\0" + address[1:] if address.startswith("@") else address)
-            notifying.sendall(state.encode("ascii"))
