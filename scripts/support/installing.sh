@@ -330,10 +330,46 @@ farewell() {
     say "what to do when something goes wrong: $PREFIX/OPERATING.md"
 }
 
-# open_to_network LISTEN: what a listener beyond this machine needs: certificates, and tokens.
+# open_to_network LISTEN: what a listener beyond this machine needs, unless it is there: an
+# authority and a certificate, and tokens. Each token is made once and shown once.
 open_to_network() {
     case $1 in
     "" | unix:* | 127.* | localhost:* | "[::1]:"*) return ;;
     esac
-    TODO
+    tls=$STATE/tls
+    if [ -z "$(value_of GENRE_REGISTRY_TLS_CERTIFICATE)" ]; then
+        command -v openssl >/dev/null || refuse "certificates take openssl: sudo apt-get install openssl" $EXIT_UNFIT
+        hosts="--host localhost --host 127.0.0.1 --host $(uname -n) --host $(uname -n).local"
+        for address in $(hostname -I 2>/dev/null); do
+            hosts="$hosts --host $address"
+        done
+        # shellcheck disable=SC2086 # each host is a word of its own
+        change as_service tls init --directory $tls $hosts >/dev/null ||
+            refuse "no certificates were made; see above."
+        set_in_environment GENRE_REGISTRY_TLS_CERTIFICATE $tls/server.pem
+        set_in_environment GENRE_REGISTRY_TLS_KEY $tls/server.key
+        set_in_environment GENRE_REGISTRY_CA $tls/authority.pem
+        say "certificates: made for $(echo "$hosts" | sed 's/--host //g'); callers need $tls/authority.pem"
+    fi
+    if [ ! -e $STATE/tokens.json ]; then
+        new_token operator operator $CONFIGURATION/operator.token
+        set_in_environment GENRE_REGISTRY_TOKEN_FILE $CONFIGURATION/operator.token
+        say "token: $CONFIGURATION/operator.token, an operator's, for backups and sudo genre-registry"
+        new_token worker-1 worker $CONFIGURATION/worker-1.token
+        say "token: $CONFIGURATION/worker-1.token, for the first worker on another machine: move it there, with the authority's certificate"
+    fi
+}
+
+# new_token NAME ROLE FILE: which root and the service read.
+new_token() {
+    [ "$DRY_RUN" = yes ] && return
+    (umask 0137 && as_service token new --name "$1" --role "$2" >"$3" 2>/dev/null) ||
+        refuse "no token was made for $1: $(as_service token list 2>&1 | tail -n 1)"
+    chown root:$SERVICE_USER "$3"
+}
+
+# farewell: what a person may do next.
+farewell() {
+    say "look at it:  sudo genre-registry check  |  genrectl list  |  systemctl status genre-registry"
+    say "what to do when something goes wrong: $PREFIX/OPERATING.md"
 }
