@@ -28,6 +28,7 @@ CORE = (
 )
 BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
+    "registry_server.systemd",
     *("registry_server.transport", *CORE, *PACKS, *VOCABULARY),
 )
 WIRE = ("grpc", "grpc_status", "google", "genre_registry")
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "registry_server/transport": ("registry_server.transport", *CORE, *VOCABULARY, *WIRE),
     "registry_server/settings.py": (*PACKS, *VOCABULARY),
     "registry_server/logs.py": (),
+    "registry_server/systemd.py": (),
     "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
     "registry_server/cli.py": ("registry_server", "click"),
     "registry_server/__init__.py": (),
