@@ -92,7 +92,7 @@ def test_what_the_watchdog_ends_says_where_it_stood(systemd: socket.socket, tmp_
 
     assert process.returncode == -signal.SIGABRT
     assert "most recent call first" in said
-    assert "registry_server/app.py" in said
+    assert "registry_server/cli.py" in said
 
 
 def test_a_watchdog_of_another_process_is_not_fed(systemd: socket.socket, tmp_path: Path) -> None:
