@@ -279,13 +279,14 @@ start_service() {
     say "service: running, and ready for callers"
 }
 
+# enable_units: the first time; later it is for people to say.
 enable_units() {
+    [ -z "$before" ] || return 0
     change systemctl --quiet enable genre-registry.service genre-registry-backup.timer
     if booted; then
-        change systemctl daemon-reload
         change systemctl --quiet start genre-registry-backup.timer
     fi
-    say "units: start with the machine; a backup every night"
+    say "units: they start with the machine; a backup every night"
 }
 
 # remove_service PURGE: what the steps above made; the data only if PURGE is yes.

@@ -71,22 +71,8 @@ def ids(machine: Machine, *names: str) -> list[int]:
 
 def wheels_of(source: Path, folder: Path) -> None:
     """Put what installs *source* into *folder*, for Debian 12 on this kind of machine."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run(
-        [*command, "wheel", "--no-deps", "-w", folder, source],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    [built] = folder.glob("genre_registry-*.whl")
-    subprocess.run(
-        [
-            *(*command, "download", "-d", folder, "--only-binary=:all:", "--python-version=3.11"),
-            *("--implementation=cp", "--platform=manylinux2014_x86_64"),
-            *("--platform=manylinux_2_28_x86_64", f"{built}[server,cli,scan]"),
-        ],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
+    gather = ROOT / "scripts/support/gather-wheels"
+    subprocess.run([gather, folder, source, "amd64", "3.11"], check=True, stderr=subprocess.DEVNULL)
 
 
 def make_newer(source: Path) -> None:
