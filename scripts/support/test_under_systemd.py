@@ -62,6 +62,22 @@ with GenreRegistryClient("127.0.0.1:50051", cache_size=0) as registry:
     print(len([registry.lookup_genre(name) for name in names]))
 """
 
+OVER_TLS = """
+import sys
+import grpc
+from genre_registry.v1 import genre_registry_pb2, genre_registry_pb2_grpc
+
+authority, *tokens = [open(path, "rb").read() for path in sys.argv[1:]]
+metadata = [("authorization", "Bearer " + token.decode().strip()) for token in tokens]
+with grpc.secure_channel("localhost:50051", grpc.ssl_channel_credentials(authority)) as channel:
+    stub = genre_registry_pb2_grpc.GenreRegistryStub(channel)
+    request = genre_registry_pb2.GetOrCreateRequest(name="Dub")
+    try:
+        print(stub.GetOrCreate(request, timeout=10, metadata=metadata).genre.id)
+    except grpc.RpcError as error:
+        print(error.code().name)
+"""
+
 
 def ids(machine: Machine, *names: str) -> list[int]:
     """Return the genres' ids, creating what is new."""
@@ -262,9 +278,49 @@ def removing(machine: Machine) -> None:
     assert "Nothing is ever overwritten" in refused.stderr
 
 
+def opening(machine: Machine) -> None:
+    """Opened to other machines it takes TLS and a token, which the installation made; and it
+    still backs itself up, with a key that only root may read too."""
+    machine.run("scripts/install", "--wheels", "/wheels", "--yes", "--listen", "0.0.0.0:50051")
+    state, configuration = "/var/lib/genre-registry", "/etc/genre-registry"
+    authority = f"{state}/tls/authority.pem"
+    worker = f"{configuration}/worker-1.token"
+    assert machine.python(OVER_TLS, authority).strip() == "UNAUTHENTICATED"
+    assert machine.python(OVER_TLS, authority, worker).strip() == "2"
+    machine.run("genrectl", "list", fails=True)
+    machine.run("systemctl", "start", BACKUP_UNIT)
+    assert machine.shown("Result", BACKUP_UNIT) == "success"
+    machine.run("genre-registry", "backup", "/var/backups/genre-registry/by-the-server.db")
+    again = machine.run("scripts/install", "--wheels", "/wheels", "--yes").stdout
+    assert "token:" not in again
+    assert "certificates:" not in again
+
+    machine.run("mv", f"{state}/tls/server.key", f"{configuration}/server.key")
+    machine.run("chown", "root:root", f"{configuration}/server.key")
+    machine.run("chmod", "0600", f"{configuration}/server.key")
+    machine.drop_in(
+        "key",
+        f"LoadCredential=server.key:{configuration}/server.key",
+        "Environment=GENRE_REGISTRY_TLS_KEY=%d/server.key",
+    )
+    environment = machine.root / "etc/genre-registry/environment"
+    lines = environment.read_text().splitlines(keepends=True)
+    environment.write_text("".join(line for line in lines if "_TLS_KEY=" not in line))
+    machine.run("systemctl", "restart", "genre-registry")
+    assert machine.python(OVER_TLS, authority, worker).strip() == "2"
+
+    machine.run("genre-registry", "token", "revoke", "worker-1")
+    refused = "UNAUTHENTICATED"
+    until(
+        "the token is refused",
+        lambda: machine.python(OVER_TLS, authority, worker).strip() == refused,
+        timeout_s=5,
+    )
+
+
 CHECKS: Sequence[Callable[[Machine], None]] = (
     *(installing, hardening, readiness, killing, hanging, credentials, backing_up, stopping),
-    *(upgrading, downgrading, running_it_again, removing),
+    *(upgrading, downgrading, running_it_again, removing, opening),
 )
 
 
