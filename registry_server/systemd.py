@@ -2,19 +2,29 @@
 
 import asyncio
 import faulthandler
+import logging
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+log = logging.getLogger(__name__)
+
 
 def notify_systemd(state: str) -> None:
-    """Tell systemd *state*, as in `READY=1`; nothing happens when it did not start this process."""
+    """
+    Tell systemd *state*, as in `READY=1`; nothing happens when it did not start this process.
+
+    Who can't reach it (a variable inherited from something else) goes on without.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
-            notifying.connect("\0" + address[1:] if address.startswith("@") else address)
-            notifying.sendall(state.encode("ascii"))
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
+                notifying.connect("\0" + address[1:] if address.startswith("@") else address)
+                notifying.sendall(state.encode("ascii"))
+        except OSError as error:
+            log.warning("systemd could not be told %s: %s", state, error.strerror)
 
 
 def watchdog_interval_s() -> float | None:
@@ -47,11 +57,7 @@ def fed_watchdog() -> Iterator[None]:
     def feed() -> None:
         nonlocal waiting
         waiting = loop.call_later(interval_s, feed)
-        # A message that systemd can't take now is followed by another in good time.
-        try:
-            notify_systemd("WATCHDOG=1")
-        except OSError:
-            return
+        notify_systemd("WATCHDOG=1")
 
     feed()
     try:

@@ -106,3 +106,13 @@ def test_a_watchdog_of_another_process_is_not_fed(systemd: socket.socket, tmp_pa
             assert systemd.recv(100) == b"READY=1"
             process.send_signal(signal.SIGTERM)
             assert systemd.recv(100) == b"STOPPING=1"
+
+
+def test_a_socket_that_nobody_reads_stops_no_server(tmp_path: Path) -> None:
+    """A variable that a shell inherited from something else: it serves, and says so."""
+    with notifying_server(tmp_path) as process:
+        assert process.stdout is not None
+        assert "listens on" in process.stdout.readline()
+        assert "systemd could not be told READY=1" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(ENDING_S) == 0
