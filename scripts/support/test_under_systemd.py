@@ -5,6 +5,7 @@ Each promise is a line of output; the first that is broken ends the run with exi
 """
 
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -199,6 +200,37 @@ def backing_up(machine: Machine) -> None:
         assert len(list(folder.glob("*.db"))) == 1
 
 
+def following_the_page(machine: Machine) -> None:
+    """The operator's page, as it stands: looking, backing up to another disk, restoring."""
+    page = (ROOT / "registry_server/OPERATING.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    sudo = machine.root / "usr/local/bin/sudo"
+    sudo.write_text('#!/bin/sh\nexec "$@"\n')
+    sudo.chmod(0o755)
+
+    def follow(command: str, **replaced: str) -> None:
+        [block] = [block for block in blocks if command in block]
+        for old, new in replaced.values():
+            assert old in block
+            block = block.replace(old, new)
+        machine.run("sh", "-e", "-c", block)
+
+    follow("systemctl status")
+    follow("list-timers")
+    follow("/mnt/stick")
+    machine.run("genrectl", "get-or-create", "To be on the stick")
+    machine.run("systemctl", "start", BACKUP_UNIT)
+    [backup] = (machine.root / "mnt/stick/genre-registry").glob("*.db")
+    kept = "/var/backups/genre-registry/registry-20261124T033000Z-r812.db"
+    follow("aside", backup=(kept, f"/mnt/stick/genre-registry/{backup.name}"))
+    assert machine.run("genrectl", "lookup", "to be on the stick").stdout
+    (machine.root / "etc/genre-registry/environment").write_text(
+        (machine.root / "etc/genre-registry/environment")
+        .read_text()
+        .replace("BACKUP_T", "#BACKUP_T")
+    )
+
+
 def stopping(machine: Machine) -> None:
     """Stopped under load it ends cleanly and in time; what was acknowledged is there."""
     callers = machine.start("/opt/genre-registry/bin/python", "-c", LOAD)
@@ -319,7 +351,9 @@ def opening(machine: Machine) -> None:
 
 
 CHECKS: Sequence[Callable[[Machine], None]] = (
-    *(installing, hardening, readiness, killing, hanging, credentials, backing_up, stopping),
+    *(installing, hardening, readiness, killing, hanging, credentials, backing_up),
+    following_the_page,
+    stopping,
     *(upgrading, downgrading, running_it_again, removing, opening),
 )
 
@@ -330,6 +364,8 @@ def main(chosen: Sequence[str]) -> int:
     if reason is not None:
         print(f"SKIPPED: the service was not tested under systemd: {reason}")
         return 0
+    # Whoever ends this early waits for the container to be powered off.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))
     with tempfile.TemporaryDirectory(prefix="genre-registry-systemd-") as made:
         folder = Path(made)
         root, newer = folder / "root", folder / "newer"
