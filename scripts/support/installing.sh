@@ -73,24 +73,19 @@ make_folders() {
     say "folders: $STATE for the database, $BACKUPS for backups, $CONFIGURATION for settings"
 }
 
-# write_environment LISTEN: unless there is one, in which LISTEN, when given, is all that changes. Only the service and root read it.
+# write_environment: unless there is one. Only the service and root read it.
 write_environment() {
     if [ -e $ENVIRONMENT ]; then
-        if [ -n "$1" ] && [ "$1" != "$(value_of GENRE_REGISTRY_LISTEN)" ]; then
-            set_in_environment GENRE_REGISTRY_LISTEN "$1"
-            say "$ENVIRONMENT: the server listens on $1 from now on; all else kept"
-        else
-            say "$ENVIRONMENT: kept as it is"
-        fi
+        say "$ENVIRONMENT: kept as it is"
         return
     fi
     if [ "$DRY_RUN" != yes ]; then
-        sed "s|^GENRE_REGISTRY_LISTEN=.*|GENRE_REGISTRY_LISTEN=$1|" "$MATERIAL/environment" >$ENVIRONMENT.new
+        cp "$MATERIAL/environment" $ENVIRONMENT.new
         chown root:$SERVICE_USER $ENVIRONMENT.new
         chmod 0640 $ENVIRONMENT.new
         mv $ENVIRONMENT.new $ENVIRONMENT
     fi
-    say "$ENVIRONMENT: written; the server listens on $1"
+    say "$ENVIRONMENT: written; the server listens on 127.0.0.1:50051, for this machine alone"
 }
 
 # set_in_environment NAME VALUE: replace the line, or add one.
@@ -331,34 +326,56 @@ farewell() {
     say "what to do when something goes wrong: $PREFIX/OPERATING.md"
 }
 
-# open_to_network LISTEN: what a listener beyond this machine needs, unless it is there: an
-# authority and a certificate, and tokens. Each token is made once and shown once.
-open_to_network() {
+# is_beyond LISTEN: whether other machines reach it.
+is_beyond() {
     case $1 in
-    "" | unix:* | 127.* | localhost:* | "[::1]:"*) return ;;
+    "" | unix:* | 127.* | localhost:* | "[::1]:"*) return 1 ;;
     esac
+}
+
+# check_listening LISTEN: what it takes, before anything is done.
+check_listening() {
+    if is_beyond "$1" && ! command -v openssl >/dev/null; then
+        refuse "certificates for $1 take openssl: sudo apt-get install openssl" $EXIT_UNFIT
+    fi
+}
+
+# listen_on LISTEN: from the next start on; beyond this machine with what that needs, unless it is
+# there: an authority and a certificate, and tokens. Each token is made once.
+listen_on() {
+    [ -n "$1" ] || return 0
+    if is_beyond "$1"; then
+        make_certificates
+        make_tokens
+    fi
+    if [ "$1" != "$(value_of GENRE_REGISTRY_LISTEN)" ]; then
+        set_in_environment GENRE_REGISTRY_LISTEN "$1"
+        say "$ENVIRONMENT: the server listens on $1 from now on"
+    fi
+}
+
+make_certificates() {
     tls=$STATE/tls
-    if [ -z "$(value_of GENRE_REGISTRY_TLS_CERTIFICATE)" ]; then
-        command -v openssl >/dev/null || refuse "certificates take openssl: sudo apt-get install openssl" $EXIT_UNFIT
-        hosts="--host localhost --host 127.0.0.1 --host $(uname -n) --host $(uname -n).local"
-        for address in $(hostname -I 2>/dev/null); do
-            hosts="$hosts --host $address"
-        done
-        # shellcheck disable=SC2086 # each host is a word of its own
-        change as_service tls init --directory $tls $hosts >/dev/null ||
-            refuse "no certificates were made; see above."
-        set_in_environment GENRE_REGISTRY_TLS_CERTIFICATE $tls/server.pem
-        set_in_environment GENRE_REGISTRY_TLS_KEY $tls/server.key
-        set_in_environment GENRE_REGISTRY_CA $tls/authority.pem
-        say "certificates: made for $(echo "$hosts" | sed 's/--host //g'); callers need $tls/authority.pem"
-    fi
-    if [ ! -e $STATE/tokens.json ]; then
-        new_token operator operator $CONFIGURATION/operator.token
-        set_in_environment GENRE_REGISTRY_TOKEN_FILE $CONFIGURATION/operator.token
-        say "token: $CONFIGURATION/operator.token, an operator's, for backups and sudo genre-registry"
-        new_token worker-1 worker $CONFIGURATION/worker-1.token
-        say "token: $CONFIGURATION/worker-1.token, for the first worker on another machine: move it there, with the authority's certificate"
-    fi
+    [ -z "$(value_of GENRE_REGISTRY_TLS_CERTIFICATE)" ] || return 0
+    hosts="--host localhost --host 127.0.0.1 --host $(uname -n) --host $(uname -n).local"
+    for address in $(hostname -I 2>/dev/null); do
+        hosts="$hosts --host $address"
+    done
+    # shellcheck disable=SC2086 # each host is a word of its own
+    change as_service tls init --directory $tls $hosts >/dev/null || refuse "no certificates were made; see above."
+    set_in_environment GENRE_REGISTRY_TLS_CERTIFICATE $tls/server.pem
+    set_in_environment GENRE_REGISTRY_TLS_KEY $tls/server.key
+    set_in_environment GENRE_REGISTRY_CA $tls/authority.pem
+    say "certificates: made for $(echo "$hosts" | sed 's/--host //g'); callers need $tls/authority.pem"
+}
+
+make_tokens() {
+    [ ! -e $STATE/tokens.json ] || return 0
+    new_token operator operator $CONFIGURATION/operator.token
+    set_in_environment GENRE_REGISTRY_TOKEN_FILE $CONFIGURATION/operator.token
+    say "token: $CONFIGURATION/operator.token, an operator's, for backups and sudo genre-registry"
+    new_token worker-1 worker $CONFIGURATION/worker-1.token
+    say "token: $CONFIGURATION/worker-1.token, for the first worker on another machine: move it there, with the authority's certificate"
 }
 
 # new_token NAME ROLE FILE: which root and the service read.

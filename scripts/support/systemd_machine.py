@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,procps,iproute2"
+PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,procps,iproute2,openssl"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 UNIT = "genre-registry.service"
 BOOT_S = 120
