@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache, partial
@@ -33,6 +32,7 @@ from registry_server.storage import Store
 from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.owning import say_where
 from registry_server.store.sqlite import open_store
+from registry_server.systemd import fed_watchdog, notify_systemd
 from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, caller_of, generic_handler
 from registry_server.transport.guard import Guard
@@ -155,7 +155,8 @@ async def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             gc.enable()
-            with connections_looked_after(settings.connections_max, connections_max):
+            looking_after = connections_looked_after(settings.connections_max, connections_max)
+            with looking_after, fed_watchdog():
                 await stopping.wait()
             notify_systemd("STOPPING=1")
             log.info("stopping")
@@ -335,12 +336,3 @@ def _remove_dead_socket(path: Path) -> None:
         path.unlink()
     elif path.exists():
         raise FileExistsError(errno.EEXIST, "a file that is no socket is there already")
-
-
-def notify_systemd(state: str) -> None:
-    """Tell systemd, if it started this process, what it waits for. Source: sd_notify(3)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
-            notifying.connect("\0" + address[1:] if address.startswith("@") else address)
-            notifying.sendall(state.encode("ascii"))
