@@ -330,14 +330,12 @@ def opening(machine: Machine) -> None:
     machine.run("mv", f"{state}/tls/server.key", f"{configuration}/server.key")
     machine.run("chown", "root:root", f"{configuration}/server.key")
     machine.run("chmod", "0600", f"{configuration}/server.key")
-    machine.drop_in(
-        "key",
-        f"LoadCredential=server.key:{configuration}/server.key",
-        "Environment=GENRE_REGISTRY_TLS_KEY=%d/server.key",
-    )
+    machine.drop_in("key", f"LoadCredential=server.key:{configuration}/server.key")
     environment = machine.root / "etc/genre-registry/environment"
-    lines = environment.read_text().splitlines(keepends=True)
-    environment.write_text("".join(line for line in lines if "_TLS_KEY=" not in line))
+    credential = "/run/credentials/genre-registry.service/server.key"
+    environment.write_text(
+        re.sub("(?m)^(GENRE_REGISTRY_TLS_KEY)=.*", rf"\1={credential}", environment.read_text())
+    )
     machine.run("systemctl", "restart", "genre-registry")
     assert machine.python(OVER_TLS, authority, worker).strip() == "2"
 
