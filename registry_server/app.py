@@ -20,7 +20,6 @@ from registry_server.change_feed import ChangeFeed
 from registry_server.descriptors import (
     connections_looked_after,
     connections_within,
-    keep_one_arena,
     raise_limit,
 )
 from registry_server.observing.seeing import Seeing
@@ -96,7 +95,6 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
-    keep_one_arena()
     connections_max = connections_within(raise_limit(), settings.connections_max)
     server = grpc.aio.server(options=(*OPTIONS, *options_of(settings, connections_max)))
     _held.append(server)

@@ -20,6 +20,7 @@ from registry_server.commands.options import (
 from registry_server.commands.schema import schema
 from registry_server.commands.tls import tls
 from registry_server.commands.tokens import token
+from registry_server.descriptors import keep_one_arena
 from registry_server.logs import DRAINED_S_MAX, PatientHandler, set_up_logging
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.settings import SettingsError
@@ -95,6 +96,7 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from registry_server.app import AddressTaken, StorageGone, serve
 
+    keep_one_arena()
     logs = set_up_logging(level=settings.log_level)
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))

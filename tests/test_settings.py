@@ -300,7 +300,7 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["placeholders", "Unknown,", "Other", "(GENRE_REGISTRY_PLACEHOLDERS)"],
         ["history_kept", "100000", "(default)"],
         ["watch_heartbeat_s", "15.0", "(default)"],
-        ["metrics", "(default)"],
+        ["metrics", "none", "(default)"],
         ["log_level", "info", "(default)"],
         *([name, str(value), f"({source})"] for name, (value, source) in LIMITS_IN_FORCE.items()),
     ]
