@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from conftest import BIN, StartServer
 
 from worker_client import GenreRegistryClient
@@ -17,10 +18,11 @@ ROOT = Path(__file__).parent.parent
 CAMPAIGN = ROOT / "scripts/support/flood_campaign.py"
 
 
-def test_a_client_is_served_through_a_short_campaign() -> None:
+@pytest.mark.parametrize("how", [(), ("--tls",)], ids=["in the clear", "by TLS"])
+def test_a_client_is_served_through_a_short_campaign(how: tuple[str, ...]) -> None:
     """Floods, garbage, oversized frames, resets, twice over: answers, no growth, a short log."""
     done = subprocess.run(
-        [sys.executable, CAMPAIGN, "--connections", "400", "--rounds", "2"],
+        [sys.executable, CAMPAIGN, "--connections", "400", "--rounds", "2", *how],
         capture_output=True,
         text=True,
         timeout=120,

@@ -10,13 +10,15 @@ import argparse
 import resource
 import shutil
 import socket
+import ssl
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hostile_frames import GREETING, MESSAGES, dribbled
 from restarted_server import Server
+
+from registry_server.authority import Authority
+from registry_server.tokens import add_token
+from registry_server.vocabulary.callers import Role
 
 GROWTH_MIB_MAX = {"at most": 12.0, "afterwards": 4.0}
 """
@@ -38,14 +44,59 @@ GONE_S = 15.0
 """When the server must have let go of every hostile connection: it bears a handshake for 10 s."""
 LOG_LINES_MAX = 5
 PROBE_S = 0.02
+HOST = "127.0.0.1"
+
+
+Connected = Callable[[], socket.socket]
+"""Makes a connection."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way to a server: in the clear, or by TLS and with a token."""
+
+    target: str
+    authority: Authority | None = None
+    token: str = ""
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+
+    def channel(self) -> grpc.Channel:
+        """Return a channel over a connection of its own, for who is let in."""
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        if self.authority is None:
+            return grpc.insecure_channel(self.target, options=own)
+        trusted = grpc.ssl_channel_credentials(self.authority.certificate.read_bytes())
+        return grpc.secure_channel(self.target, trusted, options=own)
+
+    def in_the_clear(self) -> socket.socket:
+        """Connect without TLS, whether the server takes that or not."""
+        host, _, port = self.target.rpartition(":")
+        connection = socket.create_connection((host, int(port)), timeout=5)
+        connection.settimeout(1)
+        return connection
+
+    def by_tls(self) -> socket.socket:
+        """
+        Connect, and speak TLS as far as HTTP/2.
+
+        Raises:
+            OSError: the server did not.
+        """
+        assert self.authority is not None
+        context = ssl.create_default_context(cafile=str(self.authority.certificate))
+        context.set_alpn_protocols(["h2"])
+        return context.wrap_socket(self.in_the_clear(), server_hostname=HOST)
 
 
 class Probe:
     """A client that asks all the time, over a connection of its own, and notes how long it took."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, way: Way) -> None:
         self.faults: list[str] = []
-        self._target = target
+        self._way = way
         self._took_s: list[float] = []
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -69,7 +120,7 @@ class Probe:
         )
 
     def _run(self) -> None:
-        with grpc.insecure_channel(self._target) as channel:
+        with self._way.channel() as channel:
             while not self._end.wait(PROBE_S):
                 self._took_s.append(self.ask(channel))
 
@@ -78,39 +129,33 @@ class Probe:
         stub: Any = GenreRegistryStub(channel)
         began_s = time.monotonic()
         try:
-            stub.GetOrCreate(pb.GetOrCreateRequest(name="Rock"), timeout=CALL_S_MAX)
+            request = pb.GetOrCreateRequest(name="Rock")
+            stub.GetOrCreate(request, timeout=CALL_S_MAX, metadata=self._way.metadata)
         except grpc.RpcError as error:
             self.faults.append(f"a client was told {error.code().name}: {error.details()}")
         return time.monotonic() - began_s
 
     def ask_anew(self) -> float:
         """The same over a new connection."""
-        options = [("grpc.use_local_subchannel_pool", 1)]
-        with grpc.insecure_channel(self._target, options=options) as channel:
+        with self._way.channel() as channel:
             return self.ask(channel)
 
 
-def connected(address: tuple[str, int]) -> socket.socket:
-    connection = socket.create_connection(address, timeout=5)
-    connection.settimeout(1)
-    return connection
-
-
 @contextmanager
-def idle(address: tuple[str, int], count: int, greeting: bytes) -> Iterator[None]:
+def idle(connected: Connected, count: int, greeting: bytes) -> Iterator[None]:
     """Hold *count* connections that said *greeting* and nothing more."""
     with ExitStack() as stack:
         for _ in range(count):
             with suppress(OSError):
-                connection = stack.enter_context(connected(address))
+                connection = stack.enter_context(connected())
                 connection.sendall(greeting)
         yield
 
 
-def dribble(address: tuple[str, int], count: int, length_s: float) -> None:
+def dribble(connected: Connected, count: int, length_s: float) -> None:
     """Dribble the handshake over *count* connections."""
     with ExitStack() as stack:
-        connections = [stack.enter_context(connected(address)) for _ in range(count)]
+        connections = [stack.enter_context(connected()) for _ in range(count)]
         for byte in dribbled():
             for connection in connections:
                 with suppress(OSError):
@@ -118,37 +163,36 @@ def dribble(address: tuple[str, int], count: int, length_s: float) -> None:
             time.sleep(length_s / 40)
 
 
-def shout(address: tuple[str, int], count: int, message: bytes) -> None:
+def shout(connected: Connected, count: int, message: bytes) -> None:
     """Send *message* over *count* connections, one after the other, and hear what is answered."""
     for _ in range(count):
-        with suppress(OSError), connected(address) as connection:
+        with suppress(OSError), connected() as connection:
             connection.settimeout(0.2)
             connection.sendall(message)
             while connection.recv(65_536):
                 pass
 
 
-def reflect(target: str, count: int) -> None:
+def reflect(way: Way, count: int) -> None:
     """Ask reflection what there is, and for what there is not."""
-    with grpc.insecure_channel(target) as channel:
+    with way.channel() as channel:
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         asked = [
             *(reflection_pb2.ServerReflectionRequest(list_services=""),),
             *(reflection_pb2.ServerReflectionRequest(file_containing_symbol="x" * 5000),),
             *(reflection_pb2.ServerReflectionRequest(file_by_filename="../../etc/passwd"),),
         ] * count
-        for _ in stub.ServerReflectionInfo(iter(asked), timeout=60):
+        for _ in stub.ServerReflectionInfo(iter(asked), timeout=60, metadata=way.metadata):
             pass
 
 
 class Campaign:
     """Floods *server*, round after round, with *count* idle connections at a time."""
 
-    def __init__(self, server: Server, count: int) -> None:
-        host, _, port = server.target.rpartition(":")
+    def __init__(self, server: Server, way: Way, count: int) -> None:
         self._server = server
+        self._way = way
         self._count = count
-        self._address = (host, int(port))
         self._files = server.open_files()
         self._most_mib = 0.0
         self.faults: list[str] = []
@@ -157,20 +201,30 @@ class Campaign:
         """Return the most MiB resident during the round, and after it."""
         self._most_mib = 0.0
         probe.taken()
-        for name, greeting in {"idle, silent": b"", "idle, greeted": GREETING}.items():
-            with idle(self._address, self._count, greeting):
-                anew_s = probe.ask_anew()
-                self._say(f"{self._count} {name}", probe, f"a new client's call {anew_s:.3f} s")
-        few = max(self._count // 20, 5)
-        dribble(self._address, few, 1.0)
-        self._say(f"{few} dribbling", probe)
-        for name, message in MESSAGES.items():
-            shout(self._address, max(few // 10, 2), message())
-            self._say(name, probe)
-        reflect(self._server.target, few)
+        self._attack(probe, self._way.in_the_clear, "")
+        if self._way.authority is not None:
+            self._attack(probe, self._way.by_tls, ", by TLS")
+        few = self._few()
+        reflect(self._way, few)
         self._say("reflection", probe)
         self._wait_for_ends()
         return self._most_mib, self._server.resident_mib()
+
+    def _attack(self, probe: Probe, connected: Connected, how: str) -> None:
+        for name, greeting in {"idle, silent": b"", "idle, greeted": GREETING}.items():
+            with idle(connected, self._count, greeting):
+                anew_s = probe.ask_anew()
+                self._say(
+                    f"{self._count} {name}{how}", probe, f"a new client's call {anew_s:.3f} s"
+                )
+        dribble(connected, self._few(), 1.0)
+        self._say(f"{self._few()} dribbling{how}", probe)
+        for name, message in MESSAGES.items():
+            shout(connected, max(self._few() // 10, 2), message())
+            self._say(f"{name}{how}", probe)
+
+    def _few(self) -> int:
+        return max(self._count // 20, 5)
 
     def _say(self, name: str, probe: Probe, more: str = "") -> None:
         resident_mib = self._server.resident_mib()
@@ -188,10 +242,17 @@ class Campaign:
             time.sleep(0.1)
 
 
-def run(count: int, rounds: int, folder: Path) -> list[str]:
+def run(count: int, rounds: int, folder: Path, *, is_tls: bool) -> list[str]:
     """Flood a server of its own; return what went wrong."""
     log = folder / "server.log"
     server = Server(folder / "registry.db")
+    authority, token = None, ""
+    if is_tls:
+        authority = Authority(folder / "tls")
+        authority.make([HOST], [], days=1)
+        token = add_token(folder / "tokens.json", "probe", Role.WORKER)
+        certificate, key = authority.server
+        server.flags = ("--tls-certificate", str(certificate), "--tls-key", str(key))
     try:
         server.start()
         assert server.process is not None
@@ -199,9 +260,10 @@ def run(count: int, rounds: int, folder: Path) -> list[str]:
         output = server.process.stdout
         reading = threading.Thread(target=lambda: log.write_text(output.read()), daemon=True)
         reading.start()
-        campaign = Campaign(server, count)
+        way = Way(server.target, authority, token)
+        campaign = Campaign(server, way, count)
         seen: list[tuple[float, float]] = []
-        with Probe(server.target) as probe:
+        with Probe(way) as probe:
             probe.ask_anew()
             for number in range(1, rounds + 1):
                 print(f"round {number}, {server.resident_mib():.1f} MiB")
@@ -229,12 +291,13 @@ def main() -> None:
     reading = argparse.ArgumentParser(description=__doc__)
     reading.add_argument("--connections", type=int, default=5000, help="idle ones at a time")
     reading.add_argument("--rounds", type=int, default=3)
+    reading.add_argument("--tls", action="store_true", help="attack a server with TLS and tokens")
     asked = reading.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     folder = Path(tempfile.mkdtemp(prefix="flood-campaign-"))
     try:
-        faults = run(asked.connections, max(asked.rounds, 2), folder)
+        faults = run(asked.connections, max(asked.rounds, 2), folder, is_tls=asked.tls)
     finally:
         shutil.rmtree(folder)
     for fault in dict.fromkeys(faults):

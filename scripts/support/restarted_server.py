@@ -22,12 +22,14 @@ class Server:
     database: Path
     process: "subprocess.Popen[str] | None" = None
     target: str = "127.0.0.1:0"
+    flags: tuple[str, ...] = ()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
             [
                 *(BIN / "genre-registry", "serve", "--listen", self.target),
                 *("--database", str(self.database)),
+                *self.flags,
             ],
             stdout=subprocess.PIPE,
             text=True,
