@@ -1,19 +1,16 @@
 """Wires the rooms and runs the server: the one place that knows them all."""
 
 import asyncio
-import errno
 import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache, partial
-from pathlib import Path
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from registry_server.catalogue import Catalogue
 from registry_server.change_feed import ChangeFeed
@@ -26,15 +23,18 @@ from registry_server.observing.seeing import Seeing
 from registry_server.packs.reading import knowledge_of, pack_of
 from registry_server.protected import protected, warn_of_plaintext
 from registry_server.registry import Registry
+from registry_server.serving import AddressTaken as AddressTaken
+from registry_server.serving import Port
 from registry_server.settings import Settings
 from registry_server.storage import Store
-from registry_server.store.lock import Held, exclusive_lock
 from registry_server.store.owning import say_where
 from registry_server.store.sqlite import open_store
 from registry_server.systemd import fed_watchdog, notify_systemd
 from registry_server.tag_resolver import TagResolver
 from registry_server.transport.calls import Door, caller_of, generic_handler
 from registry_server.transport.guard import Guard
+from registry_server.transport.health import SERVICE as HEALTH
+from registry_server.transport.health import Health, health_handler
 from registry_server.transport.limiting import Admission, options_of
 from registry_server.transport.other_methods import OtherMethods
 from registry_server.transport.reflecting import reflecting_handler
@@ -44,26 +44,6 @@ from registry_server.vocabulary.knowledge import Knowledge, Pack
 from registry_server.vocabulary.refusals import StorageFailed, StorageFull
 
 log = logging.getLogger(__name__)
-
-SERVING = health_pb2.HealthCheckResponse.SERVING
-OPTIONS: tuple[tuple[str, int], ...] = (
-    # Or a second server would silently share the port.
-    ("grpc.so_reuseport", 0),
-    # Of more waiting calls than this gRPC cancels some at random, which no caller takes for
-    # "try again". Its defaults, 1000 and 3000, are less than sixteen eager workers bring;
-    # what waits too long is for us to refuse, in words.
-    ("grpc.server.max_pending_requests", 50_000),
-    ("grpc.server.max_pending_requests_hard_limit", 100_000),
-    # Clients that keep an idle connection alive may ping as often as this.
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-)
-
-_held: list[grpc.aio.Server] = []
-"""A server that nobody holds begins to stop in gRPC's way, even when it has been drained."""
-
-
-class AddressTaken(Exception):
-    """Another server has the address; the message says so and what to do."""
 
 
 class StorageGone(Exception):
@@ -86,6 +66,11 @@ async def serve(settings: Settings) -> None:
     guard, credentials = protected(settings)
     stopping = asyncio.Event()
     failed = asyncio.Event()
+    lost: list[AddressTaken] = []
+
+    def stop_for_port(error: AddressTaken) -> None:
+        lost.append(error)
+        stopping.set()
 
     def stop_for_storage() -> None:
         failed.set()
@@ -96,8 +81,6 @@ async def serve(settings: Settings) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopping.set)
     connections_max = connections_within(raise_limit(), settings.connections_max)
-    server = grpc.aio.server(options=(*OPTIONS, *options_of(settings, connections_max)))
-    _held.append(server)
     seeing = Seeing.of(settings.metrics, settings.log_level, os.environ)
     opening = open_store(
         settings.database,
@@ -128,7 +111,9 @@ async def serve(settings: Settings) -> None:
         async with (
             _metrics(seeing, catalogue, feed, settings) as metrics,
             _listening(
-                server, settings, store, catalogue, feed, seeing, guard, credentials
+                *(settings, store, catalogue, feed, seeing, guard, credentials),
+                limits=options_of(settings, connections_max),
+                on_lost=stop_for_port,
             ) as address,
         ):
             say_where(settings.database, address)
@@ -161,6 +146,8 @@ async def serve(settings: Settings) -> None:
         await seeing.close()
         if failed.is_set():
             raise StorageGone
+        if lost:
+            raise lost[0]
     counts = {"genres_created": catalogue.created, "claims_raced": catalogue.raced}
     log.info("stopped", extra=counts)
 
@@ -186,7 +173,6 @@ def _knowledge_with(settings: Settings, imported: Sequence[Pack]) -> Knowledge:
 
 @asynccontextmanager
 async def _listening(
-    server: grpc.aio.Server,
     settings: Settings,
     store: Store,
     catalogue: Catalogue,
@@ -194,6 +180,9 @@ async def _listening(
     seeing: Seeing,
     guard: Guard,
     credentials: grpc.ServerCredentials | None,
+    *,
+    limits: Sequence[tuple[str, int]],
+    on_lost: Callable[[AddressTaken], None],
 ) -> AsyncIterator[str]:
     """
     Serve *catalogue* at the settings' address, which is given; drain on leaving.
@@ -229,28 +218,24 @@ async def _listening(
         SERVICES["GenreCuration"]: curating,
         SERVICES["GenreOperations"]: operating,
     }
-    server.add_generic_rpc_handlers(
-        [
+    names = [service.full_name for service in servicers]
+    health = Health(names)
+    handlers = [
+        *(
             generic_handler(service, servicer, door, guard, admission, seeing.observer)
             for service, servicer in servicers.items()
-        ]
-    )
-    names = [service.full_name for service in servicers]
-    healthy = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    server.add_generic_rpc_handlers(
-        [reflecting_handler([*names, health.SERVICE_NAME], door, guard, admission, seeing.observer)]
-    )
-    server.add_generic_rpc_handlers([OtherMethods(seeing.observer)])
-    with _bound(server, settings, credentials) as address:
-        await server.start()
+        ),
+        health_handler(health, settings, seeing.observer),
+        reflecting_handler([*names, HEALTH.full_name], door, guard, admission, seeing.observer),
+        OtherMethods(seeing.observer),
+    ]
+    port = Port(settings, handlers, credentials, limits=limits, on_lost=on_lost)
+    async with port.opened() as address:
         following = asyncio.create_task(guard.follow())
-        for service in ("", *names):
-            await healthy.set(service, SERVING)
         try:
             yield address
         finally:
-            await healthy.enter_graceful_shutdown()
+            health.stop()
             feed.close()
             await door.close(settings.shutdown_grace_s)
             await catalogue.close()
@@ -275,62 +260,3 @@ async def _metrics(
             yield url
     except MetricsAddressTaken as error:
         raise AddressTaken(str(error)) from error
-
-
-@contextmanager
-def _bound(
-    server: grpc.aio.Server, settings: Settings, credentials: grpc.ServerCredentials | None
-) -> Iterator[str]:
-    """Bind *server* to the settings' address and give it as callers write it."""
-    path = settings.socket_path
-
-    def add_port(address: str) -> int:
-        if credentials is None:
-            return server.add_insecure_port(address)
-        return server.add_secure_port(address, credentials)
-
-    if path is None:
-        host, _, _ = settings.listen.rpartition(":")
-        try:
-            bound = add_port(settings.listen)
-        except RuntimeError as error:
-            raise AddressTaken(
-                f"Can't listen on {settings.listen}: another server has that port, or it needs "
-                "more rights. Stop that server, or name another port with --listen."
-            ) from error
-        yield f"{host}:{bound}"
-        return
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(exclusive_lock(path.with_name(path.name + ".lock")))
-            _remove_dead_socket(path)
-        except Held as held:
-            raise AddressTaken(
-                f"Another server ({held.holder}) listens on unix:{path}. "
-                "Stop that one, or name another path with --listen."
-            ) from held
-        except OSError as error:
-            raise AddressTaken(f"Can't listen on unix:{path}: {error.strerror}.") from error
-        # The socket's mode follows the umask.
-        mask = os.umask(0o777 & ~int(settings.socket_mode, 8))
-        try:
-            add_port(f"unix:{path.absolute()}")
-        except RuntimeError as error:
-            raise AddressTaken(
-                f"Can't listen on unix:{path}. See that the path is at most 107 bytes long and "
-                "that this user may write to its folder."
-            ) from error
-        finally:
-            os.umask(mask)
-        try:
-            yield f"unix:{path}"
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _remove_dead_socket(path: Path) -> None:
-    """Remove what a killed server left at *path*; only a socket, and only under the lock."""
-    if path.is_socket():
-        path.unlink()
-    elif path.exists():
-        raise FileExistsError(errno.EEXIST, "a file that is no socket is there already")

@@ -3,19 +3,28 @@
 import json
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from importlib import import_module
 from pathlib import Path
 
+import grpc
 import pytest
-from conftest import BIN, StartServer
+from conftest import BIN, Server, StartServer
 
-from worker_client import GenreRegistryClient
+from registry_server.authority import Authority
+from registry_server.tokens import add_token
+from registry_server.vocabulary.callers import Role
+from worker_client import GenreRegistryClient, Tls
 
 ROOT = Path(__file__).parent.parent
 CAMPAIGN = ROOT / "scripts/support/flood_campaign.py"
+sys.path.append(str(CAMPAIGN.parent))
+hostile_frames = import_module("hostile_frames")
+HEALTH = "/grpc.health.v1.Health/"
 
 
 @pytest.mark.parametrize("how", [(), ("--tls",)], ids=["in the clear", "by TLS"])
@@ -29,7 +38,7 @@ def test_a_client_is_served_through_a_short_campaign(how: tuple[str, ...]) -> No
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"log: [1-5] lines", done.stdout)
+    assert re.search(r"log: ([1-9]|1[0-5]) lines", done.stdout)
 
 
 def test_more_connections_than_allowed_are_closed_at_once(
@@ -100,3 +109,105 @@ def test_descriptors_never_run_out(database: Path) -> None:
     assert process.returncode == 0
     assert len([each for each in said if "LimitNOFILE" in each]) == 1
     assert said[1:] == ["genre created", "genre created", "stopping", "stopped"]
+
+
+def answered(connection: socket.socket, message: bytes, *, until: bytes) -> bytes:
+    """Send *message*, and return what comes back to *until*, or to the end."""
+    connection.settimeout(10)
+    connection.sendall(message)
+    heard = b""
+    with suppress(ConnectionError):
+        while until not in heard and (part := connection.recv(65_536)):
+            heard += part
+    return heard
+
+
+def connected(server: Server, authority: Authority | None = None) -> socket.socket:
+    """Connect to *server* without gRPC."""
+    if server.target.startswith("unix:"):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(server.target.removeprefix("unix:"))
+        return connection
+    host, _, port = server.target.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    if authority is None:
+        return connection
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context.set_alpn_protocols(["h2"])
+    return context.wrap_socket(connection, server_hostname=host)
+
+
+@pytest.mark.parametrize("how", ["in the clear", "by TLS", "over a unix socket"])
+def test_a_call_that_grpc_cannot_read_ends_no_service(
+    start_server: StartServer, tmp_path: Path, how: str
+) -> None:
+    """gRPC's server ends over it; the port is open again at once, and the log says so once."""
+    authority, listen, flags = None, "127.0.0.1:0", []
+    if how == "by TLS":
+        authority = Authority(tmp_path / "tls")
+        authority.make(["127.0.0.1"], [], days=1)
+        certificate, key = map(str, authority.server)
+        flags = ["--tls-certificate", certificate, "--tls-key", key]
+    elif how == "over a unix socket":
+        listen = f"unix:{tmp_path}/registry.sock"
+    server = start_server(listen, flags=flags)
+    tls = Tls(authority.certificate) if authority else None
+
+    with GenreRegistryClient(server.target, tls=tls, cache_size=0) as registry:
+        dub = registry.get_or_create("Dub").genre
+        for _ in range(5):
+            with connected(server, authority) as connection:
+                message = hostile_frames.unreadable_method()
+                assert answered(connection, message, until=b"Server shutdown")
+            assert registry.get_or_create("Dub").genre == dub
+
+    assert server.stop() == 0
+    said = [line for line in server.lines if "opened anew" in str(line["message"])]
+    assert len(said) == 1
+    assert len(server.lines) <= 6
+
+
+def test_nothing_is_read_of_who_shows_no_token(server: Server) -> None:
+    """Whoever has no token is refused before the megabytes of a message have come."""
+    add_token(server.database.with_name("tokens.json"), "scanner", Role.WORKER)
+    with grpc.insecure_channel(server.target) as channel:
+        lookup = channel.unary_unary("/genre_registry.v1.GenreRegistry/LookupGenre")
+        code = None
+        while code is not grpc.StatusCode.UNAUTHENTICATED:  # until the token file was seen
+            with pytest.raises(grpc.RpcError) as raised:
+                lookup(b"\xff", timeout=10)
+            code = raised.value.code()
+
+    refused = b"grpc-status\x0216"
+    with connected(server) as connection:
+        assert refused in answered(connection, hostile_frames.half_sent(4 << 20), until=refused)
+
+
+def test_health_bears_what_is_no_message(server: Server) -> None:
+    """Bytes that are none are refused as everywhere else, and leave few lines in the log."""
+    with grpc.insecure_channel(server.target) as channel:
+        for _ in range(100):
+            with pytest.raises(grpc.RpcError) as raised:
+                channel.unary_unary(HEALTH + "Check")(b"\xff", timeout=10)
+            assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+    assert server.stop() == 0
+    assert len(server.lines) <= 15
+
+
+def test_a_host_holds_only_so_many_watches_of_health(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They need no token, so they are bounded as a caller's streams are."""
+    monkeypatch.setenv("GENRE_REGISTRY_CALLER_STREAMS_MAX", "3")
+    server = start_server()
+    with grpc.insecure_channel(server.target) as channel:
+        watches = [channel.unary_stream(HEALTH + "Watch")(b"", timeout=60) for _ in range(4)]
+        for watch in watches[:3]:
+            assert next(watch)
+        with pytest.raises(grpc.RpcError) as raised:
+            next(watches[3])
+        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert channel.unary_unary(HEALTH + "Check")(b"", timeout=10)
+        for watch in watches:
+            watch.cancel()

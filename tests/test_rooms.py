@@ -31,7 +31,7 @@ BELOW_THE_APP = (
     *("registry_server.settings", "registry_server.logs", "registry_server.store"),
     *("registry_server.protected", "registry_server.protection", "registry_server.tokens"),
     *("registry_server.limits", "registry_server.descriptors"),
-    "registry_server.systemd",
+    *("registry_server.systemd", "registry_server.serving"),
     *("registry_server.transport", *CORE, *PACKS, *VOCABULARY),
 )
 WIRE = ("grpc", "grpc_status", "google", "genre_registry")
@@ -72,9 +72,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("registry_server.protection", "registry_server.settings", "registry_server.tokens"),
         *("registry_server.transport", *VOCABULARY, "grpc"),
     ),
+    "registry_server/serving.py": (
+        *("registry_server.settings", "registry_server.store.lock", *VOCABULARY, "grpc"),
+    ),
     "registry_server/logs.py": (),
     "registry_server/systemd.py": (),
-    "registry_server/app.py": (*BELOW_THE_APP, *WIRE, "grpc_health", "grpc_reflection"),
+    "registry_server/app.py": (*BELOW_THE_APP, *WIRE),
     "registry_server/commands": ("registry_server", *WIRE, "click"),
     "registry_server/cli.py": ("registry_server", "click"),
     "registry_server/__init__.py": (),

@@ -20,6 +20,7 @@ from worker_client._errors import (
     RegistryError,
     TokenInvalid,
     absence,
+    cut_off,
     error_of_call,
     is_absence,
 )
@@ -149,6 +150,8 @@ class AsyncLink:
     async def error_of(self, failure: grpc.RpcError) -> RegistryError:
         """Return the error that *failure* stands for."""
         error = error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        if isinstance(error, CallCancelled) and not self.is_closed:
+            return cut_off(self.target)
         if is_absence(error, failure):
             tls = self._credentials.tls
             return absence(self.target, await asyncio.to_thread(refusal_of, self.target, tls))

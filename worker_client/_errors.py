@@ -266,6 +266,13 @@ def absence(target: str, why: str = "") -> RegistryUnavailable:
     )
 
 
+def cut_off(target: str) -> RegistryUnavailable:
+    """Return what says that the registry at *target* cancelled a call, which nobody here did."""
+    return RegistryUnavailable(
+        f"The registry at {target} cancelled the call, as a server does that ends meanwhile."
+    )
+
+
 def is_absence(error: RegistryError, failure: grpc.RpcError) -> bool:
     """Whether *error* says that the deadline of *failure* passed without a connection."""
     return isinstance(error, RegistryUnavailable) and (
@@ -284,9 +291,11 @@ def not_landed(target: str, *, is_connected: bool) -> RegistryError:
 
 
 def is_unavailable(error: RegistryError) -> bool:
-    """Whether gRPC said UNAVAILABLE: nothing was wrong with the call."""
+    """Whether gRPC said UNAVAILABLE, or nearly so: nothing was wrong with the call."""
     cause = error.__cause__
-    return isinstance(cause, grpc.RpcError) and cause.code() is StatusCode.UNAVAILABLE
+    if not isinstance(cause, grpc.RpcError) or not isinstance(error, RegistryUnavailable):
+        return False
+    return cause.code() in (StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
 
 
 def error_of_call(

@@ -20,6 +20,7 @@ from worker_client._errors import (
     RegistryError,
     TokenInvalid,
     absence,
+    cut_off,
     error_of_call,
     is_absence,
 )
@@ -169,6 +170,8 @@ class Link:
     def error_of(self, failure: grpc.RpcError) -> RegistryError:
         """Return the error that *failure* stands for."""
         error = error_of_call(failure, target=self.target, is_connected=self.is_connected)
+        if isinstance(error, CallCancelled) and not self.is_closed:
+            return cut_off(self.target)
         if is_absence(error, failure):
             return absence(self.target, refusal_of(self.target, self._credentials.tls))
         return error

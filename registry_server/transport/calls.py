@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 import grpc
@@ -12,12 +13,17 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from registry_server.observing.observer import Observer, refused_for
-from registry_server.transport.guard import Guard, calling
+from registry_server.transport.guard import Admitting, calling
 from registry_server.transport.limiting import Admission
 from registry_server.transport.permissions import lowest_role
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
 from registry_server.vocabulary.curation_refusals import WatcherTooSlow
-from registry_server.vocabulary.refusals import RegistryError, ShuttingDown, StorageFailed
+from registry_server.vocabulary.refusals import (
+    RegistryError,
+    ShuttingDown,
+    StorageFailed,
+    TokenInvalid,
+)
 
 QUIET_S = 0.03
 """Nobody knocks any more when nobody did for this long: a round trip or two on a Pi."""
@@ -121,7 +127,7 @@ def generic_handler(
     service: ServiceDescriptor,
     servicer: Callable[[], object],
     door: Door,
-    guard: Guard,
+    guard: Admitting,
     admission: Admission,
     observer: Observer,
 ) -> grpc.GenericRpcHandler:
@@ -132,13 +138,39 @@ def generic_handler(
     Bytes reach the methods as they came: what is no message is then refused by us, with
     a reason, and a reply that is known already needs no encoding.
     """
-    handlers = {
-        method.name: _handler(
-            method, admission.bounding(method, _late(servicer, method.name)), door, guard, observer
-        )
-        for method in service.methods
-    }
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+    return _Service(
+        {
+            f"/{service.full_name}/{method.name}": _handlers(
+                method,
+                admission.bounding(method, _late(servicer, method.name)),
+                door,
+                guard,
+                observer,
+            )
+            for method in service.methods
+        },
+        guard,
+    )
+
+
+class _Service(grpc.GenericRpcHandler):
+    """
+    Serves methods, each by a handler, and by another that refuses whoever may not even send.
+
+    A message is read whole before its handler is asked, and is megabytes long if its sender
+    likes: who shows no token at the beginning of a call has nothing read.
+    """
+
+    def __init__(self, handlers: Mapping[str, tuple[Any, Any]], guard: Admitting) -> None:
+        self._handlers = handlers
+        self._guard = guard
+
+    def service(self, call: grpc.HandlerCallDetails) -> Any:
+        found = self._handlers.get(call.method)
+        if found is None:
+            return None
+        serving, refusing = found
+        return serving if self._guard.may_send(call.invocation_metadata) else refusing
 
 
 def _late(servicer: Callable[[], object], name: str) -> Callable[[Any, Context], Any]:
@@ -148,24 +180,39 @@ def _late(servicer: Callable[[], object], name: str) -> Callable[[Any, Context],
     return serve
 
 
-def _handler(
-    method: MethodDescriptor, serve: Any, door: Door, guard: Guard, observer: Observer
-) -> "grpc.RpcMethodHandler[bytes, bytes]":
+def _handlers(
+    method: MethodDescriptor, serve: Any, door: Door, guard: Admitting, observer: Observer
+) -> tuple[Any, Any]:
+    """Return what serves *method*, and what refuses it unread."""
     rpc = f"{method.containing_service.full_name}/{method.name}"
     # Every RPC of the contract has its lowest role, or the server does not start.
     lowest_role(rpc)
+    around = partial(observer.around, rpc, caller_of=caller_of)
+    serving: Any
     if not method.server_streaming:
-        answered: Any = observer.around(rpc, answering(rpc, serve, door, guard), caller_of)
-        return grpc.unary_unary_rpc_method_handler(answered)
-    streamed: Any = streaming(rpc, serve, door, guard)
-    streamed = observer.around(rpc, streamed, caller_of, is_stream=True)
-    if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(streamed)
-    return grpc.unary_stream_rpc_method_handler(streamed)
+        answered: Any = around(answering(rpc, serve, door, guard))
+        serving = grpc.unary_unary_rpc_method_handler(answered)
+    else:
+        streamed: Any = around(streaming(rpc, serve, door, guard), is_stream=True)
+        if method.client_streaming:
+            serving = grpc.stream_stream_rpc_method_handler(streamed)
+        else:
+            serving = grpc.unary_stream_rpc_method_handler(streamed)
+    refused: Any = around(streaming(rpc, _refuse_sender, door, guard), is_stream=True)
+    return serving, grpc.stream_stream_rpc_method_handler(refused)
+
+
+async def _refuse_sender(_asked: Any, _context: Context) -> AsyncGenerator[bytes]:
+    """Refuse who was refused the sending, and may call by now."""
+    yield _too_late()
+
+
+def _too_late() -> bytes:
+    raise TokenInvalid.unknown()
 
 
 def answering(
-    rpc: str, method: Method, door: Door, guard: Guard
+    rpc: str, method: Method, door: Door, guard: Admitting
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """
     Return *method* behind *door* and *guard*, such that whatever it raises is answered as a
@@ -179,8 +226,10 @@ def answering(
         except ShuttingDown as refusal:
             await _refuse(name, refusal, context)
         try:
-            calling.set(guard.admit(rpc, context))
+            guard.admit(rpc, context)
             return _encoded(await method(data, context))
+        except grpc.aio.AbortError:
+            raise
         except Exception as failure:
             await _refuse(name, failure, context)
             raise AssertionError("abort always raises") from None
@@ -191,20 +240,21 @@ def answering(
 
 
 def streaming(
-    rpc: str, method: StreamMethod, door: Door, guard: Guard
+    rpc: str, method: StreamMethod, door: Door, guard: Admitting
 ) -> Callable[[Any, Context], Awaitable[None]]:
     """As `answering`, for a *method* that streams; who takes nothing for long is let go."""
     name = rpc.rpartition("/")[2]
 
     async def stream(asked: Any, context: Context) -> None:
         try:
-            with door.stream(), guard.staying(rpc, context) as caller:
-                calling.set(caller)
+            with door.stream(), guard.staying(rpc, context):
                 await send_all(asked, context)
             return
         except grpc.aio.InternalError:
             # So grpc.aio says that nobody is there any more to write to.
             return
+        except grpc.aio.AbortError:
+            raise
         except Exception as failure:
             refusal = failure
         with suppress(grpc.aio.InternalError):

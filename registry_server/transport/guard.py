@@ -4,11 +4,11 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 import grpc
@@ -32,10 +32,50 @@ PEERS_MAX = 1000
 log = logging.getLogger(__name__)
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Metadata = Sequence[tuple[str, str | bytes]]
 Network = IPv4Network | IPv6Network
 
 calling: ContextVar[Caller] = ContextVar("calling", default=NOBODY)
 """Who makes the call that this task answers."""
+
+
+class Admitting(Protocol):
+    """Whoever says who may call."""
+
+    def may_send(self, metadata: Metadata) -> bool:
+        """
+        Whether a call that begins with *metadata* may be admitted, and what it sends is worth
+        being read; asked before `admit`, which decides.
+        """
+
+    def admit(self, rpc: str, context: Context) -> Caller:
+        """
+        Return who makes the call of *rpc* ("package.Service/Method"), who may make it, and
+        have `calling` say so.
+
+        Raises:
+            NotAuthenticated: it is not known who calls.
+            RoleTooLow: it is known, and the role is too low.
+        """
+
+    def staying(self, rpc: str, context: Context) -> AbstractContextManager[Caller]:
+        """As `admit`, for a stream: it ends, refused, once its caller may no longer make it."""
+
+
+class _Anybody:
+    """Lets everybody call, and names nobody."""
+
+    def may_send(self, _metadata: Metadata) -> bool:
+        return True
+
+    def admit(self, _rpc: str, _context: Context) -> Caller:
+        return NOBODY
+
+    def staying(self, _rpc: str, _context: Context) -> AbstractContextManager[Caller]:
+        return nullcontext(NOBODY)
+
+
+ANYBODY = _Anybody()
 
 
 class Guard:
@@ -75,17 +115,24 @@ class Guard:
         """Whether there is a token file, be it an empty one."""
         return self._read_as is not None
 
-    def admit(self, rpc: str, context: Context) -> Caller:
-        """
-        Return who makes the call of *rpc* ("package.Service/Method"), who may make it.
+    def may_send(self, metadata: Metadata) -> bool:
+        if self._is_open or self._certified is not None:
+            return True
+        for key, value in metadata:
+            if key == "authorization":
+                try:
+                    self._holder(cast(str, value))
+                except TokenInvalid:
+                    return False
+                return True
+        return False
 
-        Raises:
-            NotAuthenticated: it is not known who calls.
-            RoleTooLow: it is known, and the role is too low.
-        """
+    def admit(self, rpc: str, context: Context) -> Caller:
         if self._is_open:
+            calling.set(LOCAL)
             return LOCAL
         caller = self._caller(context)
+        calling.set(caller)
         lowest = self._lowest.get(rpc) or self._lowest.setdefault(rpc, lowest_role(rpc))
         if caller.role < lowest:
             raise RoleTooLow(caller, lowest)
@@ -133,7 +180,6 @@ class Guard:
 
     @contextmanager
     def staying(self, rpc: str, context: Context) -> Iterator[Caller]:
-        """As `admit`, for a stream: it ends, refused, once its caller may no longer make it."""
         caller = self.admit(rpc, context)
         task = asyncio.current_task()
         assert task is not None

@@ -43,7 +43,8 @@ CALL_S_MAX = 5.0
 """How long the client waits for an answer before that is a fault."""
 GONE_S = 15.0
 """When the server must have let go of every hostile connection: it bears a handshake for 10 s."""
-LOG_LINES_MAX = 5
+LOG_LINES_MAX = 15
+"""Refused calls have ten lines a minute."""
 PROBE_S = 0.02
 HOST = "127.0.0.1"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, CONTINUATION = 0, 1, 3, 4, 6, 9
-END_HEADERS = 4
+END_STREAM, END_HEADERS = 1, 4
 METHOD = b"/genre_registry.v1.GenreRegistry/GetOrCreate"
 TLS_HELLO = bytes.fromhex("16030100f4010000f00303") + secrets.token_bytes(238)
 
@@ -27,13 +27,18 @@ def literal(name: bytes, value: bytes) -> bytes:
     return bytes([0, len(name)]) + name + bytes([len(value)]) + value
 
 
-REQUEST_HEADERS = (
-    bytes([0x83, 0x86])
-    + literal(b":path", METHOD)
-    + literal(b":authority", b"localhost")
-    + literal(b"content-type", b"application/grpc")
-    + literal(b"te", b"trailers")
-)
+def request_headers(method: bytes) -> bytes:
+    """Return the headers of a call of *method*, which begins with a slash."""
+    return (
+        bytes([0x83, 0x86])
+        + literal(b":path", method)
+        + literal(b":authority", b"localhost")
+        + literal(b"content-type", b"application/grpc")
+        + literal(b"te", b"trailers")
+    )
+
+
+REQUEST_HEADERS = request_headers(METHOD)
 
 
 def oversized_frame() -> bytes:
@@ -59,6 +64,18 @@ def endless_headers() -> bytes:
         + frame(HEADERS, 1, REQUEST_HEADERS)
         + b"".join(frame(CONTINUATION, 1, part) for _ in range(200))
     )
+
+
+def unreadable_method() -> bytes:
+    """A call of a method that is no UTF-8, over which gRPC's Python server ends."""
+    headers = frame(HEADERS, 1, request_headers(b"/\xff/x"), END_HEADERS)
+    return GREETING + headers + frame(DATA, 1, bytes(5), END_STREAM)
+
+
+def half_sent(size_bytes: int) -> bytes:
+    """A call whose message of *size_bytes* has only begun to be sent."""
+    begun = struct.pack(">BI", 0, size_bytes) + bytes(1000)
+    return GREETING + frame(HEADERS, 1, REQUEST_HEADERS, END_HEADERS) + frame(DATA, 1, begun)
 
 
 def rapid_resets() -> bytes:
