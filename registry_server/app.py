@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 
-import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from registry_server.catalogue import Catalogue
@@ -21,7 +20,7 @@ from registry_server.descriptors import (
 )
 from registry_server.observing.seeing import Seeing
 from registry_server.packs.reading import knowledge_of, pack_of
-from registry_server.protected import protected, warn_of_plaintext
+from registry_server.protected import Credentials, protected, warn_of_plaintext
 from registry_server.registry import Registry
 from registry_server.serving import AddressTaken as AddressTaken
 from registry_server.serving import Port
@@ -179,7 +178,7 @@ async def _listening(
     feed: ChangeFeed,
     seeing: Seeing,
     guard: Guard,
-    credentials: grpc.ServerCredentials | None,
+    credentials: Credentials | None,
     *,
     limits: Sequence[tuple[str, int]],
     on_lost: Callable[[AddressTaken], None],

@@ -1,6 +1,7 @@
 """Who may call a server with given settings, and what its port is opened with."""
 
 import logging
+from collections.abc import Callable
 
 import grpc
 
@@ -19,9 +20,13 @@ from registry_server.transport.guard import Guard
 log = logging.getLogger(__name__)
 
 
-def protected(settings: Settings) -> tuple[Guard, grpc.ServerCredentials | None]:
+Credentials = Callable[[], grpc.ServerCredentials]
+"""Gives what a port is opened with; those of one can't open another."""
+
+
+def protected(settings: Settings) -> tuple[Guard, Credentials | None]:
     """
-    Return who may call by *settings*, and what the port is opened with; None without TLS.
+    Return who may call by *settings*, and what gives the port's credentials; None without TLS.
 
     Raises:
         SettingsError: the token file or a certificate can't be used, or a network would be
@@ -53,7 +58,7 @@ def protected(settings: Settings) -> tuple[Guard, grpc.ServerCredentials | None]
     return guard, _credentials(settings)
 
 
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+def _credentials(settings: Settings) -> Credentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     from registry_server.transport.tls import Certificates, TlsUnusable
@@ -61,7 +66,7 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     try:
         return Certificates(
             settings.tls_certificate, settings.tls_key, settings.tls_client_ca
-        ).credentials()
+        ).credentials
     except TlsUnusable as error:
         raise SettingsError(f"tls_certificate: {error}") from None
 

@@ -27,6 +27,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # Clients that keep an idle connection alive may ping as often as this.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
+LETTING_GO_S_MAX = 5.0
+"""How long a server that ended may keep its port; it takes milliseconds."""
 SAID_S_MIN = 60.0
 """How long it is not said again that the port was opened anew."""
 
@@ -43,6 +45,7 @@ class Port:
     The settings' address, served by *handlers*.
 
     Args:
+        credentials: Gives those of a port; None for one without TLS.
         limits: gRPC's own, as options.
         on_lost: Told why, when the port can't be opened anew.
     """
@@ -51,7 +54,7 @@ class Port:
         self,
         settings: Settings,
         handlers: Sequence[grpc.GenericRpcHandler],
-        credentials: grpc.ServerCredentials | None,
+        credentials: Callable[[], grpc.ServerCredentials] | None,
         *,
         limits: Sequence[tuple[str, int]],
         on_lost: Callable[[AddressTaken], None],
@@ -98,7 +101,7 @@ class Port:
             except Exception as failure:
                 ended = failure
             try:
-                server, _ = await self._open(address)
+                server = await self._open_again(address)
             except AddressTaken as taken:
                 self._on_lost(taken)
                 return
@@ -110,6 +113,20 @@ class Port:
                     "%d times so far. Somebody may be attacking it: %s",
                     *(self._reopened, ended),
                 )
+
+    async def _open_again(self, address: str) -> grpc.aio.Server:
+        """Open the port as soon as the server that ended has let go of it."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + LETTING_GO_S_MAX
+        while True:
+            try:
+                server, _ = await self._open(address)
+            except AddressTaken:
+                if loop.time() > end_s:
+                    raise
+                await asyncio.sleep(0.01)
+            else:
+                return server
 
     async def _open(self, wanted: str) -> tuple[grpc.aio.Server, str]:
         server = grpc.aio.server(options=self._options)
@@ -149,7 +166,7 @@ class Port:
     def _add_port(self, server: grpc.aio.Server, address: str) -> int:
         if self._credentials is None:
             return server.add_insecure_port(address)
-        return server.add_secure_port(address, self._credentials)
+        return server.add_secure_port(address, self._credentials())
 
     @contextmanager
     def _place(self) -> Iterator[str]:

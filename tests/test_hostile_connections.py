@@ -202,12 +202,13 @@ def test_a_host_holds_only_so_many_watches_of_health(
     monkeypatch.setenv("GENRE_REGISTRY_CALLER_STREAMS_MAX", "3")
     server = start_server()
     with grpc.insecure_channel(server.target) as channel:
-        watches = [channel.unary_stream(HEALTH + "Watch")(b"", timeout=60) for _ in range(4)]
-        for watch in watches[:3]:
-            assert next(watch)
+        watch = channel.unary_stream(HEALTH + "Watch")
+        watches = [watch(b"", timeout=60) for _ in range(3)]
+        for each in watches:
+            assert next(each)
         with pytest.raises(grpc.RpcError) as raised:
-            next(watches[3])
+            next(watch(b"", timeout=60))
         assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
         assert channel.unary_unary(HEALTH + "Check")(b"", timeout=10)
-        for watch in watches:
-            watch.cancel()
+        for each in watches:
+            each.cancel()

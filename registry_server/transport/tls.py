@@ -31,12 +31,12 @@ class Certificates:
         self._key = key
         self._client_ca = client_ca
         self._stamp = self._stamps()
-        self._first = self._read()
+        self._good = self._read()
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return what a port is opened with; it follows the files."""
+        """Return what one port is opened with, once; it follows the files."""
         return grpc.dynamic_ssl_server_credentials(
-            self._first,
+            self._good,
             # None says that nothing changed, whatever its declared type says.
             cast("Callable[[], grpc.ServerCertificateConfiguration]", self._if_changed),
             require_client_authentication=self._client_ca is not None,
@@ -49,12 +49,12 @@ class Certificates:
             return None
         self._stamp = stamp
         try:
-            configuration = self._read()
+            self._good = self._read()
         except TlsUnusable as error:
             log.error("the certificates read before stay in force: %s", error)
             return None
         log.info("certificates read anew", extra={"tls_certificate": str(self._certificate)})
-        return configuration
+        return self._good
 
     def _files(self) -> list[Path]:
         return [self._certificate, self._key, *([self._client_ca] if self._client_ca else [])]
