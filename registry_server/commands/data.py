@@ -12,7 +12,7 @@ from registry_server.settings import Settings
 from registry_server.store.checking import check as check_database
 from registry_server.store.checking import refuse_unservable
 from registry_server.store.failures import DatabaseHeld, DatabaseUnusable, at_the_desk
-from registry_server.store.owning import owned
+from registry_server.store.owning import held_still
 from registry_server.vocabulary.backup import Backup
 from registry_server.vocabulary.refusals import RegistryError
 
@@ -180,7 +180,7 @@ def _directly(database: Path, target: Path, credentials: dict[str, Any]) -> Back
     from registry_server.store.backing_up import back_up
 
     try:
-        with owned(database) as path:
+        with held_still(database) as path:
             return back_up(path, target)
     except DatabaseHeld as held:
         if not held.address:

@@ -197,9 +197,24 @@ def unusable(path: Path, error: BaseException) -> DatabaseUnusable:
     has_no_room = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
     if has_no_room or code in _FULL or number in (errno.ENOSPC, errno.EDQUOT):
         return DatabaseDiskFull(path, error)
+    if code == sqlite3.SQLITE_CANTOPEN and (unread := _unread_changes(path)):
+        return DatabaseReadOnly(path, ValueError(unread))
     if code in _CLOSED or number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DatabaseReadOnly(path, error)
     return DatabaseFailed(path, error)
+
+
+def _unread_changes(path: Path) -> str:
+    """Say, of *path* that SQLite can't open, where changes of it are that it can't read."""
+    wal = path.with_name(path.name + "-wal")
+    with suppress(OSError):
+        if path.stat().st_size and wal.stat().st_size:
+            return (
+                f"its latest changes are in {wal.name}, which can't be read by this user, or on a "
+                f"read-only disk. Copy {path.name} and {wal.name} together to a folder where this "
+                "user may write, and name the copy with --database"
+            )
+    return ""
 
 
 def _lost_its_first_page(path: Path) -> bool:
