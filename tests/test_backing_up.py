@@ -369,6 +369,19 @@ def test_an_unusable_database_is_refused_alike_by_every_command(
     assert not target.exists()
 
 
+@pytest.mark.parametrize("command", ["backup", "restore", "check", "migrate", "packs", "serve"])
+def test_a_folder_is_called_a_folder(tmp_path: Path, backup: Path, command: str) -> None:
+    """Who names one is told which file to name; no word of links or of the disk."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    arguments = {"backup": [tmp_path / "new.db"], "restore": [backup]}.get(command, [])
+    done = run("genre-registry", command, *arguments, "--database", folder)
+
+    assert (done.returncode, done.stderr.count("\n")) == (65, 1), done.stderr
+    assert f"{folder} is a folder, and no database" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_damage_is_neither_backed_up_nor_restored(
     backup: Path, tmp_path: Path, command: str

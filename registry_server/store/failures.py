@@ -106,6 +106,27 @@ class DatabaseForeign(DatabaseUnusable):
         )
 
 
+class DatabaseIsFolder(DatabaseUnusable):
+    exit_code = 65
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a folder, and no database. Name the file in it, as in "
+            f"{path / 'registry.db'}"
+        )
+
+
+def refuse_folder(path: Path) -> None:
+    """
+    Refuse a folder where a database is meant.
+
+    Raises:
+        DatabaseIsFolder: *path* is one.
+    """
+    if path.is_dir():
+        raise DatabaseIsFolder(path)
+
+
 class DatabaseMissing(DatabaseUnusable):
     exit_code = 66
 

@@ -18,6 +18,7 @@ from registry_server.store.failures import (
     DatabaseHeld,
     DatabaseReadOnly,
     at_the_desk,
+    refuse_folder,
 )
 from registry_server.store.lock import Held, announce, exclusive_lock, lock_unwritten
 from registry_server.store.migrating import check_ours, due, migrate
@@ -44,6 +45,7 @@ def owned(path: Path) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         with at_the_desk(path):
+            refuse_folder(path)
             path = path.resolve()
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             try:
