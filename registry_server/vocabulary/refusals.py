@@ -235,7 +235,7 @@ class RoleTooLow(RegistryError):
 
     def __init__(self, caller: Caller, needed: Role) -> None:
         super().__init__(
-            f"{caller.name} is a {caller.role}; this call needs a {needed}.",
+            f"{caller.name} is {caller.role.with_article}; this call needs {needed.with_article}.",
             role=str(caller.role),
             needed=str(needed),
         )
