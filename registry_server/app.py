@@ -26,6 +26,7 @@ from registry_server.serving import AddressTaken as AddressTaken
 from registry_server.serving import Port
 from registry_server.settings import Settings
 from registry_server.storage import Store
+from registry_server.store.failures import DatabaseDamaged
 from registry_server.store.owning import say_where
 from registry_server.store.sqlite import open_store
 from registry_server.systemd import fed_watchdog, notify_systemd
@@ -57,7 +58,7 @@ async def serve(settings: Settings) -> None:
     which callers take for "try again".
 
     Raises:
-        DatabaseUnusable: the database can't be served.
+        DatabaseUnusable: the database can't be served, or was found damaged while it was.
         AddressTaken: another server has the address.
         StorageGone: the storage failed; everybody under way was answered.
         SettingsError: who may call, or the certificates, can't be used as they are.
@@ -104,7 +105,10 @@ async def serve(settings: Settings) -> None:
                 watching=seeing.commits,
             )
             await catalogue.warm_up()
+            state = await store.state()
         except StorageFailed as failure:
+            if failure.damage:
+                raise DatabaseDamaged(settings.database, ValueError(failure.damage)) from failure
             log.error("storage failed", exc_info=failure)
             raise StorageGone from failure
         async with (
@@ -116,7 +120,6 @@ async def serve(settings: Settings) -> None:
             ) as address,
         ):
             say_where(settings.database, address)
-            state = await store.state()
             # The first line of output: with port 0, it is how others learn the port.
             log.info(
                 "genre-registry listens on %s",
@@ -143,6 +146,8 @@ async def serve(settings: Settings) -> None:
             notify_systemd("STOPPING=1")
             log.info("stopping")
         await seeing.close()
+        if store.damage:
+            raise DatabaseDamaged(settings.database, ValueError(store.damage))
         if failed.is_set():
             raise StorageGone
         if lost:

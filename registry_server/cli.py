@@ -101,7 +101,9 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:
-        refuse(error, error.exit_code)
+        click.echo(f"genre-registry: {error}", err=True)
+        # As below: it may have been found damaged while it was served.
+        _leave(error.exit_code, logs)
     except SettingsError as error:
         refuse(error, EXIT_SETTINGS)
     except AddressTaken as error:

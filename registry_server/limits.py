@@ -26,6 +26,16 @@ class Allowed(NamedTuple):
     most: int
     unit: str
     whole: bool = True
+    least_but_0: float = 0.0
+    """Where 0 stands for none: the least of the others."""
+
+    def has(self, value: float) -> bool:
+        return self.least <= value <= self.most and (not value or value >= self.least_but_0)
+
+    def __str__(self) -> str:
+        if self.least_but_0:
+            return f"0, or {self.least_but_0:g} to {self.most:,} {self.unit}"
+        return f"{self.least:,} to {self.most:,} {self.unit}"
 
 
 LIMITS: dict[str, Allowed] = {
@@ -34,7 +44,8 @@ LIMITS: dict[str, Allowed] = {
     "batches_in_flight_max": Allowed(1, 10_000, "calls"),
     "streams_max": Allowed(1, 100_000, "streams"),
     "caller_streams_max": Allowed(1, 100_000, "streams"),
-    "caller_calls_per_s": Allowed(0, 1_000_000, "calls a second", whole=False),
+    # One call in a thousand seconds: nobody means less, and waits for it could not be told.
+    "caller_calls_per_s": Allowed(0, 1_000_000, "calls a second", False, 0.001),
     "connections_max": Allowed(10, 1_000_000, "connections"),
     "connection_idle_s_max": Allowed(1, 86_400, "seconds", whole=False),
     "connection_age_s_max": Allowed(0, 31_536_000, "seconds", whole=False),
@@ -55,8 +66,8 @@ class Limits:
         streams_max: Open streams, for each RPC that streams; a watcher costs some 20 KiB.
         caller_streams_max: Those of one caller, so that one can't take all; fewer than a
             connection carries, so that whoever opens too many is told so.
-        caller_calls_per_s: Calls a second of one caller, with two seconds' worth at once; 0 for
-            any number. Off, since a scan is as fast as it can be, and meant to.
+        caller_calls_per_s: Calls a second of one caller, with two seconds' worth at once, 0.001
+            at least; 0 for any number. Off, since a scan is as fast as it can be, and meant to.
         message_bytes_max: Bytes of a request: a thousand names of 200 characters are 0.8 MB. One
             larger is `MESSAGE_TOO_LARGE`; of one twice as large gRPC reads no more, and says
             RESOURCE_EXHAUSTED.
@@ -82,7 +93,7 @@ class Limits:
 
     def excess(self) -> str | None:
         """Return what is wrong with the first limit that is out of its bounds."""
-        for name, (least, most, unit, _) in LIMITS.items():
-            if not least <= getattr(self, name) <= most:
-                return f"{name}: {least:,} to {most:,} {unit} are allowed."
+        for name, allowed in LIMITS.items():
+            if not allowed.has(getattr(self, name)):
+                return f"{name}: {allowed} are allowed."
         return None

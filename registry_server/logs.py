@@ -21,6 +21,16 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
+def _exception(record: logging.LogRecord, formatter: logging.Formatter) -> str:
+    """Return where the record's exception arose, or its words where they say all; "" for none."""
+    if not record.exc_info:
+        return ""
+    error = record.exc_info[1]
+    if getattr(error, "says_all", False):
+        return str(error)
+    return formatter.formatException(record.exc_info)
+
+
 class JsonFormatter(logging.Formatter):
     """`time` (RFC 3339, UTC), `level`, `message`, what the caller added, and `exception`."""
 
@@ -31,8 +41,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **_extra(record),
         }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+        if exception := _exception(record, self):
+            entry["exception"] = exception
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
@@ -43,7 +53,8 @@ class TextFormatter(logging.Formatter):
         extra = "".join(f"  {name}={value}" for name, value in _extra(record).items())
         level = "" if record.levelno == logging.INFO else record.levelname.lower() + ": "
         text = f"{level}{record.getMessage()}{extra}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        exception = _exception(record, self)
+        return f"{text}\n{exception}" if exception else text
 
 
 class PatientHandler(logging.Handler):

@@ -21,6 +21,10 @@ def refuse_listener(listen: str) -> None:
     if listen.startswith(UNIX):
         if not listen.removeprefix(UNIX):
             raise SettingsError("listen: unix: wants a path, as in unix:/run/genres.sock.")
+        try:
+            refuse_no_path(listen)
+        except SettingsError as error:
+            raise SettingsError(f"listen: {error}") from None
         return
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or not host:
@@ -136,6 +140,16 @@ def refuse_socket_mode(mode: str) -> None:
         raise SettingsError(
             f"socket_mode: {mode!r} is no mode of three octal digits, as in 0660, in quotes."
         )
+
+
+def refuse_no_path(text: str) -> None:
+    """Refuse what neither the system nor SQLite takes for the path of a file."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingsError("wants a path in UTF-8.") from None
+    if "\0" in text:
+        raise SettingsError("wants a path, which holds no NUL character.")
 
 
 def refuse_secret(text: str) -> None:

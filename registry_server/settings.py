@@ -18,6 +18,7 @@ from registry_server.protection import (
     UNIX,
     networks_of,
     refuse_listener,
+    refuse_no_path,
     refuse_secret,
     refuse_socket_mode,
     refuse_unprotected,
@@ -279,6 +280,7 @@ def _text(value: object) -> str:
 def _file(value: object) -> Path:
     text = _text(value)
     refuse_secret(text)
+    refuse_no_path(text)
     return Path(text)
 
 
@@ -293,6 +295,7 @@ def _path(value: object) -> Path:
             f"wants the path of an SQLite file; {path.partition('://')[0]} databases are not "
             "served yet."
         )
+    refuse_no_path(path)
     return Path(path)
 
 

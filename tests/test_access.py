@@ -22,7 +22,8 @@ from registry_server.authority import Authority
 from registry_server.tokens import TOKEN_PREFIX, add_token, hash_of, revoke_token
 from registry_server.transport.guard import _is_in
 from registry_server.transport.permissions import HEALTH, LOWEST_ROLE, lowest_role
-from registry_server.vocabulary.callers import Role
+from registry_server.vocabulary.callers import Caller, Role
+from registry_server.vocabulary.refusals import RoleTooLow
 
 SEEN_S = 5
 """How soon what an operator changes is in force, at the latest."""
@@ -532,3 +533,12 @@ def test_an_rpc_without_a_role_stops_the_start() -> None:
     """It is refused when it is made rather than open to everyone."""
     with pytest.raises(KeyError):
         lowest_role("genre_registry.v1.GenreRegistry/Forgotten")
+
+
+def test_a_role_has_its_article() -> None:
+    """As people say it: a worker, an operator."""
+    caller = Caller("box", Role.OPERATOR)
+
+    assert "box is an operator; this call needs a worker." in str(RoleTooLow(caller, Role.WORKER))
+    caller = Caller("tv", Role.READER)
+    assert "tv is a reader; this call needs an operator." in str(RoleTooLow(caller, Role.OPERATOR))

@@ -369,6 +369,19 @@ def test_an_unusable_database_is_refused_alike_by_every_command(
     assert not target.exists()
 
 
+@pytest.mark.parametrize("command", ["backup", "restore", "check", "migrate", "packs", "serve"])
+def test_a_folder_is_called_a_folder(tmp_path: Path, backup: Path, command: str) -> None:
+    """Who names one is told which file to name; no word of links or of the disk."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    arguments = {"backup": [tmp_path / "new.db"], "restore": [backup]}.get(command, [])
+    done = run("genre-registry", command, *arguments, "--database", folder)
+
+    assert (done.returncode, done.stderr.count("\n")) == (65, 1), done.stderr
+    assert f"{folder} is a folder, and no database" in done.stderr
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_damage_is_neither_backed_up_nor_restored(
     backup: Path, tmp_path: Path, command: str
@@ -439,6 +452,72 @@ def test_a_read_only_disk_is_told(small_disk: Path, backup: Path) -> None:
     for command in ("serve", "migrate"):
         refused = run("genre-registry", command, "--database", database)
         assert (refused.returncode, refused.stderr.count("\n")) == (77, 1), refused.stderr
+
+
+@pytest.mark.parametrize("beside", ["", ".lock", "-wal"])
+def test_what_lies_on_a_read_only_disk_is_backed_up(
+    small_disk: Path, backup: Path, tmp_path: Path, beside: str
+) -> None:
+    """As the check advises: with a lock file, with an empty WAL, with neither."""
+    database = small_disk / "registry.db"
+    restore(backup, database)
+    database.with_name("registry.db.lock").unlink()
+    if beside:
+        database.with_name(database.name + beside).touch()
+    with read_only(small_disk):
+        assert run("genre-registry", "check", "--database", database).returncode == 0
+        done = back_up_by_command(database, tmp_path / "saved.db")
+    assert done.returncode == 0, done.stderr
+    assert run("genre-registry", "check", "--database", tmp_path / "saved.db").returncode == 0
+
+
+@pytest.mark.parametrize("has_index", [True, False], ids=["with index", "without"])
+def test_a_wal_on_a_read_only_disk_is_read_or_named(
+    small_disk: Path, backup: Path, tmp_path: Path, has_index: bool
+) -> None:
+    """What a killed server left in it is never left out: it is copied, or the refusal says how."""
+    database = small_disk / "registry.db"
+    restore(backup, database)
+    with running_server(database) as server, GenreRegistryClient(server.target) as registry:
+        registry.get_or_create("in the WAL")
+        server.kill()
+    if not has_index:
+        database.with_name("registry.db-shm").unlink()
+    with read_only(small_disk):
+        done = back_up_by_command(database, tmp_path / "saved.db")
+    if has_index:
+        assert (done.returncode, "revision 3, " in done.stdout) == (0, True), done.stderr
+    else:
+        assert (done.returncode, done.stderr.count("\n")) == (77, 1), done.stderr
+        assert "latest changes are in registry.db-wal" in done.stderr
+
+
+def test_a_read_only_view_of_a_served_database_is_left_to_its_server(
+    small_disk: Path, start_server: StartServer, tmp_path: Path
+) -> None:
+    """A container may see the folder read-only while a server writes it: the server copies it."""
+    view = tmp_path / "view"
+    view.mkdir()
+    server = start_server(database=small_disk / "registry.db")
+    with GenreRegistryClient(server.target) as registry:
+        registry.get_or_create("Dub")
+    subprocess.run(["mount", "--bind", small_disk, view], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", view], check=True)
+        done = back_up_by_command(view / "registry.db", tmp_path / "saved.db")
+    finally:
+        subprocess.run(["umount", "--lazy", view], check=True)
+    assert (done.returncode, "revision 1, " in done.stdout) == (0, True), done.stderr
+
+
+@contextmanager
+def read_only(disk: Path) -> Iterator[None]:
+    """Have *disk* mounted read-only for as long as the block lasts."""
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
 
 
 def test_an_upgrade_takes_a_backup_that_a_downgrade_names(database: Path, backup: Path) -> None:

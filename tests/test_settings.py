@@ -130,6 +130,18 @@ def test_a_network_of_containers_may_be_served_in_the_clear() -> None:
     assert values_of(**flags)["plaintext_networks"][1] == "--plaintext-network"
 
 
+@pytest.mark.parametrize("rate", [0, 0.001])
+def test_a_rate_may_be_none_or_slow(rate: float) -> None:
+    """Zero stands for any number; a call in a thousand seconds is still a limit."""
+    assert values_of(caller_calls_per_s=rate)["caller_calls_per_s"][0] == rate
+
+
+def test_a_path_that_is_not_utf_8_is_refused() -> None:
+    """SQLite could not open it; the environment may hold any bytes."""
+    with pytest.raises(SettingsError, match="database wants a path in UTF-8"):
+        values_of(environment={"GENRE_REGISTRY_DATABASE": "caf\udce9.db"})
+
+
 def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
     """A misspelt setting is an error that names what there is, not a silent default."""
     file.write_text('lissen = "127.0.0.1:1"\n')
@@ -153,6 +165,9 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ('listen = ""', "listen wants a text, not ''"),
         ('listen = ["127.0.0.1:1"]', "listen wants a text"),
         ("database = 1", "database wants a path, not 1"),
+        ('database = "a\\u0000b"', "database wants a path, which holds no NUL character"),
+        ('tls_key = "a\\u0000b"', "tls_key wants a path, which holds no NUL character"),
+        ('listen = "unix:a\\u0000b"', "listen: wants a path, which holds no NUL character"),
         ('tokens = "grt_x"', "tokens wants the path of a file, not what is in it"),
         ('tls_key = "-----BEGIN PRIVATE KEY-----"', "tls_key wants the path of a file"),
         ('tls_key = "a.key"', "tls_key: a certificate and its key go together"),
@@ -180,7 +195,8 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ("history_kept = 1.5", "history_kept wants a whole number"),
         ("watch_heartbeat_s = 0.01", "watch_heartbeat_s: 0.05 to 3600 seconds"),
         ("message_bytes_max = 1", "message_bytes_max: 1,024 to 67,108,864 bytes are allowed"),
-        ("caller_calls_per_s = nan", "caller_calls_per_s: 0 to 1,000,000 calls a second"),
+        ("caller_calls_per_s = nan", "caller_calls_per_s: 0, or 0.001 to 1,000,000 calls a"),
+        ("caller_calls_per_s = 1e-320", "caller_calls_per_s: 0, or 0.001 to 1,000,000 calls a"),
         ("streams_max = 1.5", "streams_max wants a whole number"),
         ("metrics = 9464", "metrics wants HOST:PORT, or nothing, not 9464"),
         ('metrics = "0.0.0.0:9464"', "metrics: 0.0.0.0:9464 is beyond loopback"),

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -310,3 +311,19 @@ def test_the_schema_goes_to_standard_output_too() -> None:
     written = subprocess.run([BIN / "genre-registry", "schema"], capture_output=True, timeout=60)
 
     assert b"genre_registry/v1/genre_registry.proto" in written.stdout
+
+
+def test_what_an_authority_prints_can_be_pasted(tmp_path: Path) -> None:
+    """The settings for several callers are one table of TOML, with every name on one list."""
+    made = run(
+        *("genre-registry", "tls", "init", "--host", "localhost", "--client", "nas"),
+        *("--client", "tv", "--directory", str(tmp_path / "tls")),
+    )
+    assert made.returncode == 0, made.stderr
+    printed = [line for line in made.stdout.splitlines() if line.startswith("tls_")]
+
+    settings = tomllib.loads("\n".join(printed))
+
+    assert settings["tls_names"] == ["nas=worker", "tv=worker"]
+    assert settings["tls_client_ca"] == str(tmp_path / "tls" / "authority.pem")
+    assert made.stdout.count("alone (GENRE_REGISTRY_CERTIFICATE") == 2

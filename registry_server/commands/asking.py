@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreOperationsStub
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+from registry_server.commands.credentials import Credentials
 
 BACKUP_S_MAX = 3600.0
 """How long a backup may take in all: a large registry on a slow card."""
@@ -25,31 +26,12 @@ class ServerRefused(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """
-    Who calls.
-
-    Attributes:
-        token: Sent with the call; "" for none.
-        ca: The authority's certificate, which the server's must be signed by; None calls
-            without TLS.
-        certificate, key: The caller's own, for mutual TLS; both or neither.
-    """
-
-    token: str = ""
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-
 def backup(address: str, target: Path, credentials: Credentials) -> pb.BackupResponse:
     """
     Have the server at *address* back up to *target*.
 
     Raises:
         ServerRefused: it did not, or is not there.
-        OSError: a certificate can't be read.
     """
     token = credentials.token
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
@@ -73,11 +55,8 @@ def _channel(address: str, credentials: Credentials) -> Iterator[grpc.Channel]:
     if credentials.ca is None:
         channel = grpc.insecure_channel(target, options)
     else:
-        key, certificate = credentials.key, credentials.certificate
         secure = grpc.ssl_channel_credentials(
-            credentials.ca.read_bytes(),
-            None if key is None else key.read_bytes(),
-            None if certificate is None else certificate.read_bytes(),
+            credentials.ca, credentials.key, credentials.certificate
         )
         channel = grpc.secure_channel(target, secure, options)
     try:

@@ -1,5 +1,6 @@
 """The operator's commands that keep data safe: check, backup, restore."""
 
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -7,14 +8,14 @@ from typing import Any
 
 import click
 
-from registry_server.commands.options import database_options, refuse, settings_of
+from registry_server.commands.options import EXIT_SETTINGS, database_options, refuse, settings_of
 from registry_server.settings import Settings
 from registry_server.store.checking import check as check_database
 from registry_server.store.checking import refuse_unservable
 from registry_server.store.failures import DatabaseHeld, DatabaseUnusable, at_the_desk
-from registry_server.store.owning import owned
+from registry_server.store.owning import held_still
 from registry_server.vocabulary.backup import Backup
-from registry_server.vocabulary.refusals import RegistryError
+from registry_server.vocabulary.refusals import RegistryError, shown
 
 EXIT_UNSOUND = 1
 EXIT_NOT_ANSWERED = 69
@@ -144,6 +145,11 @@ def _backup(
     click.echo(f"database: {database}")
     target = target.absolute()
     try:
+        str(target).encode()
+    except UnicodeEncodeError:
+        why = f"The target {shown(str(target))} is not UTF-8, as SQLite and servers want a path."
+        refuse(ValueError(why), EXIT_TARGET)
+    try:
         if address is None:
             refuse_unservable(database)
         if keep is not None:
@@ -180,7 +186,7 @@ def _directly(database: Path, target: Path, credentials: dict[str, Any]) -> Back
     from registry_server.store.backing_up import back_up
 
     try:
-        with owned(database) as path:
+        with held_still(database) as path:
             return back_up(path, target)
     except DatabaseHeld as held:
         if not held.address:
@@ -189,18 +195,19 @@ def _directly(database: Path, target: Path, credentials: dict[str, Any]) -> Back
 
 
 def _by_server(address: str, target: Path, given: dict[str, Any]) -> Backup:
-    # What scripts without a server do without: gRPC's 21 MiB and its second on a Pi.
-    from registry_server.commands.asking import Credentials, ServerRefused, backup
+    from registry_server.commands.credentials import CredentialsWrong, credentials_of
 
-    token_file: Path | None = given.pop("token_file")
     try:
-        if token_file is not None:
-            given["token"] = token_file.read_text(encoding="utf-8").strip()
-        given["token"] = given["token"] or ""
-        made = backup(address, target, Credentials(**given))
-    except OSError as error:
-        why = f"{error.filename} can't be read: {error.strerror}."
-        refuse(ValueError(why), EXIT_NOT_ALLOWED)
+        credentials = credentials_of(**given)
+    except CredentialsWrong as error:
+        refuse(error, EXIT_SETTINGS)
+    # What gRPC's core would print is said in words; it reads this when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # What scripts without a server do without: gRPC's 21 MiB and its second on a Pi.
+    from registry_server.commands.asking import ServerRefused, backup
+
+    try:
+        made = backup(address, target, credentials)
     except ServerRefused as refusal:
         refuse(refusal, EXIT_CODES.get(refusal.reason, EXIT_NOT_ANSWERED))
     return Backup(made.path, made.revision, made.incarnation, made.size_bytes)

@@ -1,5 +1,6 @@
 """`genre-registry tls`: certificates for a home network."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -79,8 +80,8 @@ def init(
         refuse(error, EXIT_NOT_WRITTEN)
     click.echo(f"{authority.certificate}: give this to callers (GENRE_REGISTRY_CA).")
     _say_server(authority, days)
-    for name in clients:
-        _say_client(authority, name)
+    if clients:
+        _say_clients(authority, clients)
 
 
 @tls.command()
@@ -114,7 +115,7 @@ def client(
         authority.sign_client(name, days=days)
     except AuthorityError as error:
         refuse(error, EXIT_NOT_WRITTEN)
-    _say_client(authority, name)
+    _say_clients(authority, [name])
 
 
 def _say_server(authority: Authority, days: int) -> None:
@@ -123,10 +124,14 @@ def _say_server(authority: Authority, days: int) -> None:
     click.echo(f'tls_certificate = "{certificate}"\ntls_key = "{key}"')
 
 
-def _say_client(authority: Authority, name: str) -> None:
-    certificate, key = authority.client(name)
-    click.echo(
-        f"{certificate}, {key}: give these to {name} alone (GENRE_REGISTRY_CERTIFICATE, "
-        "GENRE_REGISTRY_KEY). To take them in place of a token, put this into the settings file:"
-    )
-    click.echo(f'tls_client_ca = "{authority.certificate}"\ntls_names = ["{name}=worker"]')
+def _say_clients(authority: Authority, names: Sequence[str]) -> None:
+    for name in names:
+        certificate, key = authority.client(name)
+        click.echo(
+            f"{certificate}, {key}: give these to {name} alone (GENRE_REGISTRY_CERTIFICATE, "
+            "GENRE_REGISTRY_KEY)."
+        )
+    which = "them" if len(names) > 1 else "it"
+    click.echo(f"To take {which} in place of a token, put this into the settings file:")
+    listed = ", ".join(f'"{name}=worker"' for name in names)
+    click.echo(f'tls_client_ca = "{authority.certificate}"\ntls_names = [{listed}]')

@@ -47,9 +47,9 @@ def new(settings_file: Path | None, name: str, role: str, **flags: object) -> No
         refuse(error, EXIT_SETTINGS)
     click.echo(made)
     click.echo(
-        f"This is {name}'s token, a {role}'s, and can't be shown again; {settings.tokens} keeps "
-        "only a hash. Callers send it as metadata, authorization: Bearer TOKEN; genrectl and the "
-        "client take it from GENRE_REGISTRY_TOKEN, or the file GENRE_REGISTRY_TOKEN_FILE.",
+        f"This is {name}'s token, {Role.of(role).with_article}'s, and can't be shown again; "
+        f"{settings.tokens} keeps only a hash. Callers send it as metadata, "
+        "authorization: Bearer TOKEN; genrectl and the client take it from GENRE_REGISTRY_TOKEN, or the file GENRE_REGISTRY_TOKEN_FILE.",
         err=True,
     )
     if is_first:

@@ -22,6 +22,7 @@ from threading import Event
 from urllib.parse import quote
 
 from registry_server.store import schema
+from registry_server.store.engines import reading_mode
 from registry_server.store.failures import primary_code
 from registry_server.vocabulary.backup import (
     Backup,
@@ -72,10 +73,14 @@ def back_up(
             _refuse_taken(database, target)
     with _told_of(target), _part_in(folder, database) as part:
         with _reading(database, stopped, is_served=is_served) as source:
+            seen = _stamp(database)
             before = stands(source)
             # The driver begins nothing by itself; VACUUM takes its own snapshot.
             source.execute("VACUUM INTO ?", (str(part),))
             after = stands(source)
+        if not is_served and _stamp(database) != seen:
+            # By another user, where this one could not take the lock.
+            raise BackupFailed(str(target), "somebody wrote to the database meanwhile")
         if not _is_of(stands_at(part), before, after):
             raise BackupFailed(str(target), "it is not of the registry that was copied")
         if prepare is not None:
@@ -136,6 +141,12 @@ def _is_of(copied: Stands, before: Stands, after: Stands) -> bool:
     return before.revision <= copied.revision <= after.revision
 
 
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes when the file does."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _refuse_taken(database: Path, target: Path) -> None:
     own = [database.with_name(database.name + end) for end in BESIDE]
     # Unlike a path's own way it takes links that lead in circles for what they are.
@@ -188,8 +199,7 @@ def _reading(
     path: Path, stopped: Event | None = None, *, is_served: bool = False
 ) -> Iterator[sqlite3.Connection]:
     """Give a connection that changes nothing of *path*, and asks *stopped* now and then."""
-    # Where there is no WAL nobody has it open, and it is read as if it could not change.
-    mode = "ro" if is_served or path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
+    mode = "ro" if is_served else reading_mode(path)
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.execute("PRAGMA busy_timeout = 5000")

@@ -10,7 +10,12 @@ from sqlalchemy import Connection, Table, and_, func, inspect, not_, select, tup
 
 from registry_server.store import genres, linking, schema
 from registry_server.store.engines import inspecting_engine
-from registry_server.store.failures import DatabaseMissing, DatabaseNewer, at_the_desk
+from registry_server.store.failures import (
+    DatabaseMissing,
+    DatabaseNewer,
+    at_the_desk,
+    refuse_folder,
+)
 from registry_server.store.migrating import (
     check_ours,
     check_whole,
@@ -50,6 +55,7 @@ def check(path: Path) -> Report:
     with at_the_desk(path), ExitStack() as stack:
         if not path.exists():
             raise DatabaseMissing(path)
+        refuse_folder(path)
         path = path.resolve()
         engine = inspecting_engine(path)
         stack.callback(engine.dispose)
@@ -83,6 +89,7 @@ def refuse_unservable(path: Path) -> None:
     with at_the_desk(path), ExitStack() as stack:
         if not path.exists():
             raise DatabaseMissing(path)
+        refuse_folder(path)
         engine = inspecting_engine(path.resolve())
         stack.callback(engine.dispose)
         connection = stack.enter_context(engine.begin())
@@ -101,6 +108,7 @@ def imported_packs(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     with at_the_desk(path), ExitStack() as stack:
+        refuse_folder(path)
         path = path.resolve()
         engine = inspecting_engine(path)
         stack.callback(engine.dispose)

@@ -8,6 +8,7 @@ driver, whose default leaves a failed step's new table behind.
 Source: https://sqlite.org/wal.html, https://sqlite.org/pragma.html
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,23 @@ def reading_engine(path: Path) -> Engine:
 def inspecting_engine(path: Path) -> Engine:
     """
     Return an engine for looking at a file that a server may be serving, or another
-    application's. It leaves nothing behind: where no WAL lies beside the file nobody has it
-    open, and it is read as if it could not change.
+    application's. It leaves nothing behind.
     """
-    mode = "ro" if path.with_name(path.name + "-wal").exists() else "ro&immutable=1"
-    return _engine(path, mode, _READER, begin="BEGIN", poolclass=NullPool)
+    return _engine(path, reading_mode(path), _READER, begin="BEGIN", poolclass=NullPool)
+
+
+def reading_mode(path: Path) -> str:
+    """
+    Return how SQLite is to open *path* in order to read it and leave nothing behind: where no
+    WAL lies beside the file nobody has it open, and it is read as if it could not change. So it
+    is with an empty WAL where nothing can be written, nor what SQLite would need beside it.
+    """
+    try:
+        wal_bytes = path.with_name(path.name + "-wal").stat().st_size
+        is_still = not wal_bytes and bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except FileNotFoundError:
+        is_still = True
+    return "ro&immutable=1" if is_still else "ro"
 
 
 def _engine(path: Path, mode: str, pragmas: dict[str, Any], *, begin: str, **pool: Any) -> Engine:

@@ -10,7 +10,7 @@ import errno
 import glob
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,14 +21,17 @@ from registry_server.store.schema import HEAD
 from registry_server.vocabulary.refusals import Overloaded, StorageFailed, StorageFull
 
 BUSY_RETRY_AFTER_S = 1.0
+PAGE_BYTES = 4096
+"""SQLite's, of every file that a registry makes."""
+PAGES_LOOKED_AT = 9
+_PAGE_KINDS = {0, 2, 5, 10, 13}
 
 _FULL = {sqlite3.SQLITE_FULL}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _CLOSED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FAILED = {
     sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
@@ -48,7 +51,7 @@ def translated() -> Iterator[None]:
 
     Raises:
         StorageFull: the disk is full; nothing was written.
-        StorageFailed: I/O failed, or the file is damaged, gone or not writable.
+        StorageFailed: I/O failed, or the file is damaged (which it says), gone or not writable.
         Overloaded: somebody else's lock on the file outlasted the wait for it.
     """
     try:
@@ -57,6 +60,8 @@ def translated() -> Iterator[None]:
         code = primary_code(error.orig)
         if code in _FULL:
             raise StorageFull from error
+        if code in _DAMAGED:
+            raise StorageFailed(str(error.orig)) from error
         if code in _FAILED:
             raise StorageFailed from error
         if code in _BUSY:
@@ -99,6 +104,27 @@ class DatabaseForeign(DatabaseUnusable):
         super().__init__(
             f"{path} is not a genre registry's database, and is left as it is. Name another file."
         )
+
+
+class DatabaseIsFolder(DatabaseUnusable):
+    exit_code = 65
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a folder, and no database. Name the file in it, as in "
+            f"{path / 'registry.db'}"
+        )
+
+
+def refuse_folder(path: Path) -> None:
+    """
+    Refuse a folder where a database is meant.
+
+    Raises:
+        DatabaseIsFolder: *path* is one.
+    """
+    if path.is_dir():
+        raise DatabaseIsFolder(path)
 
 
 class DatabaseMissing(DatabaseUnusable):
@@ -154,8 +180,9 @@ class DatabaseDamaged(DatabaseUnusable):
 
     def __init__(self, path: Path, error: BaseException) -> None:
         super().__init__(
-            f"The database {path} is damaged: {error}. Check the disk, keep a copy, then restore "
-            "a backup (genre-registry restore)."
+            f"The database {path} is damaged: {error}. Check the disk, move what is there to a "
+            "safe place, then restore a backup: genre-registry restore BACKUP --database "
+            f"{path}"
         )
 
 
@@ -182,6 +209,8 @@ def unusable(path: Path, error: BaseException) -> DatabaseUnusable:
     """Return what says that *error*, the driver's or the system's, keeps *path* from being used."""
     code, number = primary_code(error), getattr(error, "errno", None)
     if code == sqlite3.SQLITE_NOTADB:
+        if _lost_its_first_page(path):
+            return DatabaseDamaged(path, ValueError("its first page is overwritten"))
         return DatabaseForeign(path)
     if code == sqlite3.SQLITE_CORRUPT:
         return DatabaseDamaged(path, error)
@@ -189,9 +218,43 @@ def unusable(path: Path, error: BaseException) -> DatabaseUnusable:
     has_no_room = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
     if has_no_room or code in _FULL or number in (errno.ENOSPC, errno.EDQUOT):
         return DatabaseDiskFull(path, error)
+    if code == sqlite3.SQLITE_CANTOPEN and (unread := _unread_changes(path)):
+        return DatabaseReadOnly(path, ValueError(unread))
     if code in _CLOSED or number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DatabaseReadOnly(path, error)
     return DatabaseFailed(path, error)
+
+
+def _unread_changes(path: Path) -> str:
+    """Say, of *path* that SQLite can't open, where changes of it are that it can't read."""
+    wal = path.with_name(path.name + "-wal")
+    with suppress(OSError):
+        if path.stat().st_size and wal.stat().st_size:
+            return (
+                f"its latest changes are in {wal.name}, which can't be read by this user, or on a "
+                f"read-only disk. Copy {path.name} and {wal.name} together to a folder where this "
+                "user may write, and name the copy with --database"
+            )
+    return ""
+
+
+def _lost_its_first_page(path: Path) -> bool:
+    """
+    Whether *path*, which does not begin as SQLite's files do, goes on as they do: in whole
+    pages that each begin with the number of a kind, or with a small number.
+
+    Source: https://sqlite.org/fileformat2.html#b_tree_pages
+    """
+    with suppress(OSError), path.open("rb") as file:
+        pages, rest = divmod(path.stat().st_size, PAGE_BYTES)
+        if pages < 2 or rest:
+            return False
+        for page in range(1, min(pages, PAGES_LOOKED_AT)):
+            file.seek(page * PAGE_BYTES)
+            if file.read(1)[0] not in _PAGE_KINDS:
+                return False
+        return True
+    return False
 
 
 def _advice(error: BaseException) -> str:

@@ -23,6 +23,28 @@ class Held(Exception):
 
 
 @contextmanager
+def lock_unwritten(path: Path) -> Iterator[None]:
+    """
+    Hold the lock file *path* as it lies there, where it can't be written. Where there is none,
+    nothing is held: whoever owns what stands beside it has made one.
+
+    Raises:
+        Held: another process holds it.
+        OSError: it can't be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        _take(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
     """
     Hold the lock file *path*, made if missing, until the block ends or the process dies.
@@ -33,17 +55,21 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            written = os.read(descriptor, _HELD_BYTES_MAX).decode("utf-8", "replace")
-            holder, _, address = written.partition("\n")
-            raise Held(holder.strip() or "process id unknown", address.strip()) from None
+        _take(descriptor)
         _give_to_owner_of_folder(descriptor, path.parent)
         _write(descriptor, "")
         yield
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        written = os.read(descriptor, _HELD_BYTES_MAX).decode("utf-8", "replace")
+        holder, _, address = written.partition("\n")
+        raise Held(holder.strip() or "process id unknown", address.strip()) from None
 
 
 def announce(path: Path, address: str) -> None:

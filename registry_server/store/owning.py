@@ -16,9 +16,11 @@ from registry_server.store.failures import (
     DatabaseDiskFull,
     DatabaseFailed,
     DatabaseHeld,
+    DatabaseReadOnly,
     at_the_desk,
+    refuse_folder,
 )
-from registry_server.store.lock import Held, announce, exclusive_lock
+from registry_server.store.lock import Held, announce, exclusive_lock, lock_unwritten
 from registry_server.store.migrating import check_ours, due, migrate
 from registry_server.vocabulary.backup import BackupDiskFull, BackupFailed
 from registry_server.vocabulary.refusals import RegistryError
@@ -43,6 +45,7 @@ def owned(path: Path) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         with at_the_desk(path):
+            refuse_folder(path)
             path = path.resolve()
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             try:
@@ -52,6 +55,30 @@ def owned(path: Path) -> Iterator[Path]:
             if path.exists() and path.stat().st_nlink > 1:
                 raise DatabaseFailed(path, ValueError(_SECOND_NAME))
         yield path
+
+
+@contextmanager
+def held_still(path: Path) -> Iterator[Path]:
+    """
+    Own the database file *path*, to read it, for as long as the block lasts, also where nothing
+    can be written, as on a disk that is mounted read-only. Gives its one real path.
+
+    Raises:
+        DatabaseHeld: another process owns it.
+        DatabaseUnusable: the lock can't be looked at.
+    """
+    with ExitStack() as stack:
+        try:
+            real_path = stack.enter_context(owned(path))
+        except DatabaseReadOnly:
+            with at_the_desk(path):
+                real_path = path.resolve()
+                lock = real_path.with_name(real_path.name + ".lock")
+                try:
+                    stack.enter_context(lock_unwritten(lock))
+                except Held as held:
+                    raise DatabaseHeld(real_path, held) from held
+        yield real_path
 
 
 def say_where(database: Path, address: str) -> None:

@@ -69,6 +69,8 @@ class SqliteStore:
     ) -> None:
         self.failed = False
         """Whether the file failed once; then nothing is written any more."""
+        self.damage = ""
+        """What it was found to be, if that was damage."""
         self._path = path
         self._file = _identity_of(path)
         self._writer = writer
@@ -268,15 +270,16 @@ class SqliteStore:
     def _see_that_it_is_ours(self) -> None:
         # An unlinked file would go on taking commits that nobody can ever read.
         if self.failed or _identity_of(self._path) != self._file:
-            raise StorageFailed
+            raise StorageFailed(self.damage)
 
     @contextmanager
     def _noting_failure(self) -> Iterator[None]:
         try:
             with translated():
                 yield
-        except StorageFailed:
+        except StorageFailed as failure:
             self.failed = True
+            self.damage = self.damage or failure.damage
             raise
 
 

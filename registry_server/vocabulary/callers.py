@@ -33,6 +33,11 @@ class Role(enum.IntEnum):
     def __str__(self) -> str:
         return self.name.lower()
 
+    @property
+    def with_article(self) -> str:
+        """As a sentence says what somebody is."""
+        return f"an {self}" if self is Role.OPERATOR else f"a {self}"
+
 
 ROLES = ", ".join(map(str, Role))
 """The roles' names, the lowest first."""

@@ -235,7 +235,7 @@ class RoleTooLow(RegistryError):
 
     def __init__(self, caller: Caller, needed: Role) -> None:
         super().__init__(
-            f"{caller.name} is a {caller.role}; this call needs a {needed}.",
+            f"{caller.name} is {caller.role.with_article}; this call needs {needed.with_article}.",
             role=str(caller.role),
             needed=str(needed),
         )
@@ -305,10 +305,17 @@ class StorageFull(RegistryError):
 
 
 class StorageFailed(TryLater):
+    """*damage* is what the file was found to be, if it is damaged and no fresh start mends it."""
+
     reason = "STORAGE_FAILED"
 
-    def __init__(self) -> None:
+    def __init__(self, damage: str = "") -> None:
         super().__init__(
-            "The registry's storage failed; it stops, to be started afresh.",
+            f"The registry's database is damaged ({damage}); it stops until a backup is restored."
+            if damage
+            else "The registry's storage failed; it stops, to be started afresh.",
             retry_after_s=RESTART_S,
         )
+        self.damage = damage
+        self.says_all = bool(damage)
+        """Whether a log does without where it arose."""
