@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -10,12 +11,13 @@ from registry_server.protection import (
     is_local,
     networks_of,
     refuse_no_callers,
-    roles_of,
 )
 from registry_server.settings import Settings
 from registry_server.tokens import TokensUnusable
-from registry_server.transport.certified import CertifiedCallers
 from registry_server.transport.guard import Guard
+
+if TYPE_CHECKING:
+    from registry_server.transport.certified import CertifiedCallers
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +36,9 @@ def protected(settings: Settings) -> tuple[Guard, Credentials | None]:
     """
     local = is_local(settings.listen)
     networks = networks_of(settings.plaintext_networks)
-    certified = (
-        CertifiedCallers(roles_of(settings.tls_names), settings.tls_client_ca)
-        if settings.tls_client_ca is not None
-        else None
-    )
     guard = Guard(
         settings.tokens,
-        certified=certified,
+        certified=_certified(settings),
         networks=networks if networks else None,
         local_may=local and settings.tls_client_ca is None,
     )
@@ -56,6 +53,14 @@ def protected(settings: Settings) -> tuple[Guard, Credentials | None]:
         has_tokens=guard.has_tokens,
     )
     return guard, _credentials(settings)
+
+
+def _certified(settings: Settings) -> "CertifiedCallers | None":
+    if settings.tls_client_ca is None:
+        return None
+    from registry_server.transport.certified import CertifiedCallers
+
+    return CertifiedCallers(settings.tls_client_ca)
 
 
 def _credentials(settings: Settings) -> Credentials | None:

@@ -2,11 +2,8 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
-
-from registry_server.vocabulary.callers import Role, refuse_caller_name
 
 UNIX = "unix:"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -57,7 +54,6 @@ def refuse_unprotected(
     tls_certificate: Path | None,
     tls_key: Path | None,
     tls_client_ca: Path | None,
-    tls_names: Sequence[str],
     plaintext_networks: Sequence[str],
 ) -> None:
     """Refuse settings of which one is useless without another, and a network without TLS."""
@@ -66,10 +62,6 @@ def refuse_unprotected(
         raise SettingsError(f"{given}: a certificate and its key go together; name {missing} too.")
     if tls_client_ca is not None and tls_certificate is None:
         raise SettingsError("tls_client_ca: wants tls_certificate and tls_key too.")
-    if tls_names and tls_client_ca is None:
-        raise SettingsError(
-            "tls_names: without tls_client_ca no certificate is asked for; name that too."
-        )
     if plaintext_networks and tls_certificate is not None:
         raise SettingsError(
             "plaintext_networks: with tls_certificate every call comes by TLS; leave one out."
@@ -95,23 +87,6 @@ def refuse_no_callers(
         "anyone on the network could call. Make one: genre-registry token new --name NAME --role "
         "worker. Or have callers show certificates (tls_client_ca)."
     )
-
-
-def roles_of(tls_names: Sequence[str]) -> Mapping[str, Role]:
-    """Return the role of each name on the list, which is of "NAME=ROLE"."""
-    roles: dict[str, Role] = {}
-    for text in tls_names:
-        name, equals, role = text.partition("=")
-        try:
-            if not equals:
-                raise ValueError(f"{text!r} is not NAME=ROLE")
-            refuse_caller_name(name)
-            if name in roles:
-                raise ValueError(f"{name} is there twice")
-            roles[name] = Role.of(role)
-        except ValueError as error:
-            raise SettingsError(f"tls_names: {error}.") from None
-    return MappingProxyType(roles)
 
 
 def networks_of(texts: Sequence[str]) -> list[Network]:

@@ -22,7 +22,6 @@ from registry_server.protection import (
     refuse_secret,
     refuse_socket_mode,
     refuse_unprotected,
-    roles_of,
 )
 from registry_server.protection import SettingsError as SettingsError
 from registry_server.vocabulary.identity import Spelling
@@ -69,8 +68,7 @@ class Settings(Limits):
             Both this and its key are read anew when they change.
         tls_key: The certificate's key.
         tls_client_ca: The authority that signs callers' certificates: no connection without
-            one. None asks for none.
-        tls_names: Whom a certificate may be for, each as "NAME=ROLE": it stands for a token.
+            one; those in `tokens` stand for tokens. None asks for none.
         plaintext_networks: Private networks, as CIDR, from which calls are taken without TLS.
         socket_mode: The unix socket's mode, in octal digits.
         shutdown_grace_s: How long calls under way may take to end at a shutdown, 0 to 3600.
@@ -90,7 +88,6 @@ class Settings(Limits):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
-    tls_names: tuple[str, ...] = ()
     plaintext_networks: tuple[str, ...] = ()
     socket_mode: str = "0660"
     shutdown_grace_s: float = 5.0
@@ -103,7 +100,6 @@ class Settings(Limits):
 
     def __post_init__(self) -> None:
         refuse_listener(self.listen)
-        roles_of(self.tls_names)
         networks_of(self.plaintext_networks)
         refuse_socket_mode(self.socket_mode)
         refuse_unprotected(
@@ -111,7 +107,6 @@ class Settings(Limits):
             tls_certificate=self.tls_certificate,
             tls_key=self.tls_key,
             tls_client_ca=self.tls_client_ca,
-            tls_names=self.tls_names,
             plaintext_networks=self.plaintext_networks,
         )
         if not 0 <= self.shutdown_grace_s <= 3600:
@@ -246,7 +241,6 @@ def _typed(setting: Setting) -> object:
         "tls_certificate": (_file, "a path"),
         "tls_key": (_file, "a path"),
         "tls_client_ca": (_file, "a path"),
-        "tls_names": (_texts, "a list of texts"),
         "plaintext_networks": (_texts, "a list of texts"),
         "socket_mode": (_text, "a text"),
         "shutdown_grace_s": (_number, "a number"),

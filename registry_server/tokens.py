@@ -1,5 +1,5 @@
 """
-The token file: who may call, by a hash of what each caller shows.
+The token file: who may call, by a hash of what each caller shows, a token or a certificate.
 
 A token is 256 random bits, so that a plain SHA-256 keeps it: the slow hashes that passwords
 need make guessing dear, and nobody guesses 256 bits. The file is replaced as a whole, never
@@ -25,6 +25,10 @@ TOKEN_PREFIX = "grt_"
 TOKEN_BYTES = 32
 TOKENS_BYTES_MAX = 1 << 20
 """Most bytes of a token file that are read: some thousand callers."""
+TOKEN, CERTIFICATE = "token", "certificate"
+"""What a caller may show."""
+ANY_CERTIFICATE = ""
+"""In place of a certificate's hash: whichever the authority signed for that name."""
 FORMAT = 1
 
 
@@ -34,10 +38,15 @@ class TokensUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenEntry:
-    """What is kept of a token: not the token."""
+    """
+    A caller, and what is kept of what that one shows: not the token itself.
+
+    `sha256` is the token's, or that of the certificate's DER; `ANY_CERTIFICATE` is allowed.
+    """
 
     name: str
     role: str
+    shows: str
     sha256: str
     created: str
 
@@ -97,7 +106,7 @@ def _entries(content: Any) -> list[TokenEntry]:
         raise ValueError('"tokens" is no list')
     entries = [_entry(raw, at) for at, raw in enumerate(content["tokens"], 1)]
     for unique in ("name", "sha256"):
-        values = [getattr(entry, unique) for entry in entries]
+        values = [value for entry in entries if (value := getattr(entry, unique))]
         if len(set(values)) < len(values):
             raise ValueError(f"two of its tokens have the same {unique}")
     return entries
@@ -114,6 +123,10 @@ def _entry(raw: Any, at: int) -> TokenEntry:
         Role.of(raw["role"])
     except ValueError as error:
         raise ValueError(f"token {at}: {error}") from None
+    if raw["shows"] not in (TOKEN, CERTIFICATE):
+        raise ValueError(f"token {at}: shows is neither {TOKEN} nor {CERTIFICATE}")
+    if raw["shows"] == CERTIFICATE and raw["sha256"] == ANY_CERTIFICATE:
+        return TokenEntry(**raw)
     if len(raw["sha256"]) != 64 or set(raw["sha256"]) - set("0123456789abcdef"):
         raise ValueError(f"token {at}: sha256 is not 64 hex digits")
     return TokenEntry(**raw)
@@ -124,22 +137,45 @@ def add_token(path: Path, name: str, role: Role) -> str:
     Make a token for *name* and return it: it can't be had again.
 
     Raises:
-        ValueError: the name can't be one, or has a token already.
+        ValueError: the name can't be one, or is on the list already.
         TokensUnusable: the file can't be used.
     """
-    refuse_caller_name(name)
     token = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     with _changing(path) as entries:
-        if any(entry.name == name for entry in entries):
-            raise ValueError(f"{name} has a token already; revoke it first, or take another name")
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        entries.append(TokenEntry(name, str(role), hash_of(token), made))
+        _add(entries, name, role, TOKEN, hash_of(token))
     return token
+
+
+def add_certificate(path: Path, name: str, role: Role, sha256: str) -> None:
+    """
+    Have a certificate for *name*, of which *sha256* is the hash, stand for a token; that of
+    *name* which did so before no longer does.
+
+    Raises:
+        ValueError: the name can't be one, or has a token.
+        TokensUnusable: the file can't be used.
+    """
+    with _changing(path) as entries:
+        entries[:] = [each for each in entries if (each.name, each.shows) != (name, CERTIFICATE)]
+        _add(entries, name, role, CERTIFICATE, sha256)
+
+
+def _add(entries: list[TokenEntry], name: str, role: Role, shows: str, sha256: str) -> None:
+    refuse_caller_name(name)
+    for entry in entries:
+        if entry.name == name:
+            raise ValueError(
+                f"{name} has a {entry.shows} already; revoke it first, or take another name"
+            )
+        if sha256 and entry.sha256 == sha256:
+            raise ValueError(f"that certificate is {entry.name}'s already")
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    entries.append(TokenEntry(name, str(role), shows, sha256, made))
 
 
 def revoke_token(path: Path, name: str) -> None:
     """
-    Take *name*'s token away.
+    Take *name*'s token away, or have *name*'s certificate stand for none.
 
     Raises:
         ValueError: nobody of that name has one.
@@ -149,7 +185,7 @@ def revoke_token(path: Path, name: str) -> None:
         kept = [entry for entry in entries if entry.name != name]
         if len(kept) == len(entries):
             raise ValueError(
-                f"nobody named {name} has a token; genre-registry token list shows who"
+                f"nobody named {name} is on the list; genre-registry token list shows who"
             )
         entries[:] = kept
 

@@ -1,5 +1,6 @@
 """Who may call what: the table and nothing else, for whatever a caller shows."""
 
+import json
 import os
 import re
 import socket
@@ -19,7 +20,14 @@ from genre_registry.v1.genre_registry_pb2_grpc import GenreCurationStub, GenreRe
 from grpc import StatusCode
 
 from registry_server.authority import Authority
-from registry_server.tokens import TOKEN_PREFIX, add_token, hash_of, revoke_token
+from registry_server.tokens import (
+    TOKEN_PREFIX,
+    add_certificate,
+    add_token,
+    hash_of,
+    revoke_token,
+)
+from registry_server.transport.certified import fingerprint_of
 from registry_server.transport.guard import _is_in
 from registry_server.transport.permissions import HEALTH, LOWEST_ROLE, lowest_role
 from registry_server.vocabulary.callers import Caller, Role
@@ -47,6 +55,12 @@ class Home:
         return ["--tls-certificate", str(certificate), "--tls-key", str(key)]
 
 
+def allow(home: Home, name: str, role: Role) -> None:
+    """Have *name*'s certificate stand for a token."""
+    certificate = home.authority.client(name)[0].read_bytes()
+    add_certificate(home.tokens, name, role, fingerprint_of(certificate))
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("home"))
@@ -67,9 +81,9 @@ def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Ser
     home.authority.make(["127.0.0.1"], [*names, "unlisted"], days=1)
     home.authority.sign_client("expired", days=0)
     flags = [*home.flags(), "--tls-client-ca", str(home.authority.certificate)]
-    for role, name in zip(Role, [*names], strict=True):
-        flags += ["--tls-names", f"{name}={role}"]
-    flags += ["--tls-names", "expired=operator"]
+    for role, name in zip(Role, names, strict=True):
+        allow(home, name, role)
+    allow(home, "expired", Role.OPERATOR)
     with running_server(home.database, flags=flags) as server:
         yield home, server
 
@@ -320,6 +334,11 @@ def test_a_token_file_without_tokens_lets_nobody_in(
     assert code_of(server, Shown()) is StatusCode.UNAUTHENTICATED
 
 
+def _file_of(**entry: str) -> str:
+    """Return a token file with one entry."""
+    return json.dumps({"format": 1, "tokens": [{"shows": "token", "created": "", **entry}]})
+
+
 WRONG = [
     ("{", "is no token file"),
     ("[]", 'an object with "format" and "tokens"'),
@@ -327,16 +346,20 @@ WRONG = [
     ('{"format": 1, "tokens": {}}', '"tokens" is no list'),
     ('{"format": 1, "tokens": [{"name": "tv"}]}', "token 1 does not have exactly name, role"),
     (
-        '{"format": 1, "tokens": [{"name": "t v", "role": "reader", "sha256": "", "created": ""}]}',
+        _file_of(name="t v", role="reader", sha256=""),
         "token 1: 't v' can be no caller's name",
     ),
     (
-        '{"format": 1, "tokens": [{"name": "tv", "role": "boss", "sha256": "", "created": ""}]}',
+        _file_of(name="tv", role="boss", sha256=""),
         "token 1: there is no role 'boss'",
     ),
     (
-        '{"format": 1, "tokens": [{"name": "tv", "role": "reader", "sha256": "0", "created": ""}]}',
+        _file_of(name="tv", role="reader", sha256="0"),
         "token 1: sha256 is not 64 hex digits",
+    ),
+    (
+        _file_of(name="tv", role="reader", sha256="", shows="teeth"),
+        "token 1: shows is neither token nor certificate",
     ),
     ("[" * 100_000, "is no token file"),
 ]

@@ -5,7 +5,6 @@ import logging
 import os
 import pickle
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from certificates import self_signed, year
 from conftest import Server, StartServer, run
 
 from worker_client import (
@@ -56,7 +56,14 @@ class Home:
         return ["--tls-certificate", str(certificate), "--tls-key", str(key)]
 
     def mutual_flags(self) -> list[str]:
-        return [*self.flags(), "--tls-client-ca", str(self.ca), "--tls-names", "nas=worker"]
+        """Return what has a server take certificates, nas's for a token."""
+        tokens = self.folder / "callers.json"
+        made = run(
+            *("genre-registry", "token", "new", "--name", "nas", "--role", "worker"),
+            *("--any-certificate", "--tokens", tokens),
+        )
+        assert made.returncode == 0, made.stderr
+        return [*self.flags(), "--tls-client-ca", str(self.ca), "--tokens", str(tokens)]
 
 
 def new_token(tokens: Path, name: str, role: str = "worker") -> str:
@@ -368,41 +375,13 @@ def test_a_handshake_that_fails_is_said_in_words(
         tls = Tls(home.ca, *self_signed(tmp_path, "elsewhere"))
     elif fault in ("other name", "expired", "not yet"):
         name = "elsewhere" if fault == "other name" else "127.0.0.1"
-        year = {"expired": 2001, "not yet": 2101}.get(fault, 0)
-        certificate, key = self_signed(tmp_path, name, year=year)
+        holds = {"expired": year(2001), "not yet": year(2101)}.get(fault)
+        certificate, key = self_signed(tmp_path, name, holds)
         flags = ["--tls-certificate", str(certificate), "--tls-key", str(key)]
         tls = Tls(certificate)
     server = start_server(flags=flags)
     with pytest.raises(RegistryUnavailable, match=words):
         ask(server.target, tls)
-
-
-def self_signed(folder: Path, name: str, *, year: int = 0) -> tuple[Path, Path]:
-    """Make a certificate that vouches for itself, for *year* or for the next ten years."""
-    certificate, key, request = (folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
-    settings = folder / "openssl.cnf"
-    (folder / "index").touch()
-    kind = "IP" if name[0].isdigit() else "DNS"
-    settings.write_text(
-        f"[ca]\ndefault_ca=own\n[own]\ndatabase={folder}/index\nnew_certs_dir={folder}\n"
-        "default_md=sha256\nrand_serial=yes\npolicy=any\nx509_extensions=extensions\n"
-        "[any]\ncommonName=supplied\n[req]\ndistinguished_name=any\n"
-        f"[extensions]\nsubjectAltName={kind}:{name}\nbasicConstraints=CA:TRUE\n"
-    )
-    years = [f"{year}0101000000Z", f"{year}1231000000Z"]
-    ends = ["-startdate", years[0], "-enddate", years[1]] if year else ["-days", "3650"]
-    for command in (
-        [
-            *("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-config", settings, "-keyout", key, "-out", request, "-subj", f"/CN={name}"),
-        ],
-        [
-            *("ca", "-selfsign", "-batch", "-notext", "-config", settings, "-keyfile", key),
-            *("-in", request, "-out", certificate, *ends),
-        ],
-    ):
-        subprocess.run(["openssl", *command], check=True, capture_output=True)
-    return certificate, key
 
 
 def replace_tls(home: Home, tls: Tls) -> None:

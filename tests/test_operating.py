@@ -30,7 +30,11 @@ def test_the_operators_commands_run(start_server: StartServer, tmp_path: Path) -
     ]
     lines = [
         *prepared,
-        *(line for line in lines_with("genre-registry") if " restore " not in line),
+        *(
+            line.replace("/var/lib/genre-registry", str(server.database.parent))
+            for line in lines_with("genre-registry")
+            if " restore " not in line
+        ),
         *(
             re.sub(r"/var/backups/\S+", f"{tmp_path}/given.db", line)
             + f" --database {tmp_path}/new.db"

@@ -38,7 +38,6 @@ UNPROTECTED = {
     "tls_certificate": (None, "default"),
     "tls_key": (None, "default"),
     "tls_client_ca": (None, "default"),
-    "tls_names": ((), "default"),
     "plaintext_networks": ((), "default"),
     "socket_mode": ("0660", "default"),
 }
@@ -115,7 +114,7 @@ def test_what_clients_read_is_no_setting_of_the_servers(name: str) -> None:
 
 
 def test_lists_are_read_from_the_environment_with_commas() -> None:
-    """As `tls_names` and `plaintext_networks` are."""
+    """As `plaintext_networks` is."""
     environment = {"GENRE_REGISTRY_PLAINTEXT_NETWORKS": "172.18.0.0/16, fd00::/8"}
 
     found = values_of(environment=environment)
@@ -173,12 +172,6 @@ def test_an_unknown_key_is_refused_by_source_and_name(file: Path) -> None:
         ('tls_key = "a.key"', "tls_key: a certificate and its key go together"),
         ('tls_certificate = "a.pem"', "key go together; name tls_key too"),
         ('tls_client_ca = "a.pem"', "tls_client_ca: wants tls_certificate and tls_key too"),
-        ('tls_names = ["nas=worker"]', "tls_names: without tls_client_ca no certificate"),
-        ('tls_names = ["nas"]', "tls_names: 'nas' is not NAME=ROLE"),
-        ('tls_names = ["nas=boss"]', "there is no role 'boss'; there are reader, worker, curator,"),
-        ('tls_names = ["a b=worker"]', "tls_names: 'a b' can be no caller's name"),
-        ('tls_names = ["local=worker"]', "tls_names: 'local' is what callers without a token"),
-        ('tls_names = ["a=worker", "a=reader"]', "tls_names: a is there twice"),
         ('plaintext_networks = ["172.18.0.1/16"]', "'172.18.0.1/16' is no network"),
         ('plaintext_networks = ["0.0.0.0/0"]', "0.0.0.0/0 is more than a private network"),
         ('plaintext_networks = ["8.8.8.0/24"]', "8.8.8.0/24 is more than a private network"),
@@ -308,7 +301,6 @@ def test_the_command_prints_each_setting_and_its_source(file: Path) -> None:
         ["tls_certificate", "none", "(default)"],
         ["tls_key", "none", "(default)"],
         ["tls_client_ca", "none", "(default)"],
-        ["tls_names", "none", "(default)"],
         ["plaintext_networks", "none", "(default)"],
         ["socket_mode", "0660", "(default)"],
         ["shutdown_grace_s", "7.0", f"({file})"],

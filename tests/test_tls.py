@@ -15,7 +15,7 @@ from conftest import BIN, Server, StartServer, lay_down, run
 from grpc import StatusCode
 
 from registry_server.authority import Authority
-from registry_server.tokens import add_token
+from registry_server.tokens import ANY_CERTIFICATE, add_certificate, add_token
 from registry_server.vocabulary.callers import Role
 
 SEEN_S = 5
@@ -106,11 +106,11 @@ def test_a_half_written_pair_is_never_served(
 
 
 def test_a_certificate_of_another_authority_is_refused(
-    start_tls: Callable[..., Server], authority: Authority, tmp_path: Path
+    start_tls: Callable[..., Server], authority: Authority, database: Path, tmp_path: Path
 ) -> None:
     """A name on the list is worth nothing under another signature."""
-    ca = ("--tls-client-ca", str(authority.certificate), "--tls-names", "nas=operator")
-    server = start_tls(*ca)
+    add_certificate(database.with_name("tokens.json"), "nas", Role.OPERATOR, ANY_CERTIFICATE)
+    server = start_tls("--tls-client-ca", str(authority.certificate))
     stranger = Authority(tmp_path / "stranger")
     stranger.make([HOST], ["nas"], days=1)
     assert code_of(server, Shown("", authority, "nas")) is StatusCode.INVALID_ARGUMENT
@@ -127,7 +127,8 @@ def test_the_authority_of_callers_is_changed_without_a_restart(
     """What the old one signed is refused, on the connection that is open too."""
     ca = tmp_path / "callers.pem"
     shutil.copy(authority.certificate, ca)
-    server = start_tls("--tls-client-ca", str(ca), "--tls-names", "nas=operator")
+    add_certificate(tmp_path / "tokens.json", "nas", Role.OPERATOR, ANY_CERTIFICATE)
+    server = start_tls("--tls-client-ca", str(ca), "--tokens", str(tmp_path / "tokens.json"))
     newer = Authority(tmp_path / "newer")
     newer.make([HOST], ["nas"], days=1)
     old, new = Shown("", authority, "nas"), Shown("", newer, "nas")
@@ -196,8 +197,10 @@ def test_tls_init_makes_all_that_a_home_network_needs(
     assert [path.name for path in folder.iterdir() if path.name.startswith("tmp")] == []
     # As the command says, word for word.
     settings = database.with_name("settings.toml")
-    lines = [line for line in (made.stdout + client.stdout).splitlines() if " = " in line]
-    settings.write_text("\n".join(dict.fromkeys([*lines[:2], *lines[-2:]])))
+    lines = (made.stdout + client.stdout).splitlines()
+    settings.write_text("\n".join(dict.fromkeys(line for line in lines if " = " in line)))
+    listing = [line.split() for line in client.stdout.splitlines() if "token new" in line]
+    assert [run(*command, *at).returncode for command in listing] == [0]
     server = start_server("0.0.0.0:0", flags=["--settings", str(settings)])
     local = Server(server.process, server.target.replace("0.0.0.0", HOST), server.database)
     for name, code in (
@@ -314,7 +317,7 @@ def test_the_schema_goes_to_standard_output_too() -> None:
 
 
 def test_what_an_authority_prints_can_be_pasted(tmp_path: Path) -> None:
-    """The settings for several callers are one table of TOML, with every name on one list."""
+    """The settings are a table of TOML, and the callers' commands commands."""
     made = run(
         *("genre-registry", "tls", "init", "--host", "localhost", "--client", "nas"),
         *("--client", "tv", "--directory", str(tmp_path / "tls")),
@@ -324,6 +327,13 @@ def test_what_an_authority_prints_can_be_pasted(tmp_path: Path) -> None:
 
     settings = tomllib.loads("\n".join(printed))
 
-    assert settings["tls_names"] == ["nas=worker", "tv=worker"]
     assert settings["tls_client_ca"] == str(tmp_path / "tls" / "authority.pem")
+    commands = [line for line in made.stdout.splitlines() if line.startswith("genre-registry")]
+    for command in commands:
+        assert run(*command.split(), "--tokens", str(tmp_path / "tokens.json")).returncode == 0
+    listed = run("genre-registry", "token", "list", "--tokens", str(tmp_path / "tokens.json"))
+    assert [line.split()[:3] for line in listed.stdout.splitlines()] == [
+        ["nas", "worker", "certificate"],
+        ["tv", "worker", "certificate"],
+    ]
     assert made.stdout.count("alone (GENRE_REGISTRY_CERTIFICATE") == 2

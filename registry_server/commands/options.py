@@ -64,13 +64,6 @@ access_options = (
         callback=_or_none,
         help="A private network that may call without TLS, with a token; repeatable.",
     ),
-    click.option(
-        "--tls-names",
-        metavar="NAME=ROLE",
-        multiple=True,
-        callback=_or_none,
-        help="Whom a certificate may be for; repeatable.",
-    ),
     click.option("--tls-client-ca", metavar="FILE", help="The authority of callers."),
     click.option("--tls-key", metavar="FILE", help="The certificate's key."),
     click.option("--tls-certificate", metavar="FILE", help="The server's certificate."),

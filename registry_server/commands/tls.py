@@ -131,7 +131,11 @@ def _say_clients(authority: Authority, names: Sequence[str]) -> None:
             f"{certificate}, {key}: give these to {name} alone (GENRE_REGISTRY_CERTIFICATE, "
             "GENRE_REGISTRY_KEY)."
         )
-    which = "them" if len(names) > 1 else "it"
-    click.echo(f"To take {which} in place of a token, put this into the settings file:")
-    listed = ", ".join(f'"{name}=worker"' for name in names)
-    click.echo(f'tls_client_ca = "{authority.certificate}"\ntls_names = [{listed}]')
+    click.echo("To take it in place of a token, where it was given out before too:")
+    for name in names:
+        certificate, _ = authority.client(name)
+        click.echo(
+            f"genre-registry token new --name {name} --role worker --certificate {certificate}"
+        )
+    click.echo("Put this into the settings file, and every connection needs a certificate:")
+    click.echo(f'tls_client_ca = "{authority.certificate}"')

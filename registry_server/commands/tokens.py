@@ -11,7 +11,14 @@ from registry_server.commands.options import (
     settings_of,
     tokens_option,
 )
-from registry_server.tokens import TokensUnusable, add_token, read_tokens, revoke_token
+from registry_server.tokens import (
+    ANY_CERTIFICATE,
+    TokensUnusable,
+    add_certificate,
+    add_token,
+    read_tokens,
+    revoke_token,
+)
 from registry_server.vocabulary.callers import Role
 
 EXIT_USAGE = 2
@@ -33,34 +40,75 @@ def token() -> None:
     type=click.Choice([str(role) for role in Role]),
     help="What the caller may do; each may also do what those before it may.",
 )
+@click.option(
+    "--certificate",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Have this certificate stand for a token, and none that the caller had before.",
+)
+@click.option(
+    "--any-certificate",
+    is_flag=True,
+    help="Have whatever certificate tls_client_ca signed for that name stand for a token.",
+)
 @tokens_option
 @database_options
-def new(settings_file: Path | None, name: str, role: str, **flags: object) -> None:
-    """Make a token and print it, this once."""
+def new(
+    settings_file: Path | None,
+    name: str,
+    role: str,
+    certificate: Path | None,
+    any_certificate: bool,
+    **flags: object,
+) -> None:
+    """Make a token and print it, this once; or have a certificate stand for one."""
     settings, _ = settings_of(settings_file, **flags)
     is_first = not settings.tokens.exists()
     try:
-        made = add_token(settings.tokens, name, Role.of(role))
+        if certificate is not None or any_certificate:
+            known = ANY_CERTIFICATE if certificate is None else _fingerprint(certificate)
+            add_certificate(settings.tokens, name, Role.of(role), known)
+            click.echo(
+                f"{'A' if certificate is None else 'That'} certificate for {name} stands for "
+                f"{Role.of(role).with_article}'s token now."
+            )
+        else:
+            click.echo(add_token(settings.tokens, name, Role.of(role)))
+            _say_token(name, Role.of(role), settings.tokens)
     except ValueError as error:
         refuse(error, EXIT_USAGE)
     except TokensUnusable as error:
         refuse(error, EXIT_SETTINGS)
-    click.echo(made)
-    click.echo(
-        f"This is {name}'s token, {Role.of(role).with_article}'s, and can't be shown again; "
-        f"{settings.tokens} keeps only a hash. Callers send it as metadata, "
-        "authorization: Bearer TOKEN; genrectl and the client take it from GENRE_REGISTRY_TOKEN, or the file GENRE_REGISTRY_TOKEN_FILE.",
-        err=True,
-    )
     if is_first:
         click.echo("From now on every caller needs a token, on this machine too.", err=True)
+
+
+def _say_token(name: str, role: Role, file: Path) -> None:
+    click.echo(
+        f"This is {name}'s token, {role.with_article}'s, and can't be shown again; {file} keeps "
+        "only a hash. Callers send it as metadata, authorization: Bearer TOKEN; genrectl and the "
+        "client take it from GENRE_REGISTRY_TOKEN, or the file GENRE_REGISTRY_TOKEN_FILE.",
+        err=True,
+    )
+
+
+def _fingerprint(certificate: Path) -> str:
+    """Return the hash of the first certificate in a file; raises ValueError if there is none."""
+    from registry_server.transport.certified import fingerprint_of
+
+    try:
+        return fingerprint_of(certificate.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{certificate}: can't be read: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{certificate}: holds no certificate in PEM") from None
 
 
 @token.command("list")
 @tokens_option
 @database_options
 def list_command(settings_file: Path | None, **flags: object) -> None:
-    """List who has a token: name, role, and when it was made."""
+    """List who may call: name, role, what is shown, and since when."""
     settings, _ = settings_of(settings_file, **flags)
     try:
         entries = read_tokens(settings.tokens)
@@ -71,7 +119,7 @@ def list_command(settings_file: Path | None, **flags: object) -> None:
         refuse(error, EXIT_SETTINGS)
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
-        click.echo(f"{entry.name:{width}}  {entry.role:8}  {entry.created}")
+        click.echo(f"{entry.name:{width}}  {entry.role:8}  {entry.shows:11}  {entry.created}")
     if not entries:
         click.echo(f"{settings.tokens} holds no token: nobody may call by one.", err=True)
 
@@ -81,7 +129,7 @@ def list_command(settings_file: Path | None, **flags: object) -> None:
 @tokens_option
 @database_options
 def revoke(settings_file: Path | None, name: str, **flags: object) -> None:
-    """Take NAME's token away."""
+    """Take NAME's token away, or no longer take NAME's certificate for one."""
     settings, _ = settings_of(settings_file, **flags)
     try:
         revoke_token(settings.tokens, name)

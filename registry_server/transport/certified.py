@@ -1,42 +1,71 @@
-"""Callers that a certificate names, and whether what signed it is still trusted."""
+"""Callers whom a certificate names: who is on the list, and whether it still holds."""
 
 import asyncio
+import hashlib
 import logging
+import re
+import ssl
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry_server.vocabulary.callers import Caller, Role
+from registry_server.tokens import CERTIFICATE, TokenEntry
+from registry_server.vocabulary.callers import Caller
 from registry_server.vocabulary.refusals import TokenInvalid
 
 SEEN_MAX = 10_000
 """Most certificates that are remembered; only what the authority signed is."""
 OPENSSL_S = 10
 
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Seen:
+    """A certificate in use, and what has been found out about it since TLS let it in."""
+
+    pem: bytes
+    sha256: str
+    names: tuple[str, ...]
+    not_after_s: float | None = None
+    """When it ends, in seconds since 1970; None until `openssl` has said so."""
+    is_unsure: bool = False
+    """Whether the authority has changed since, and `openssl` has not yet looked again."""
+    distrusted: str = ""
+    """Why it is no longer trusted, as far as is known."""
 
 
 class CertifiedCallers:
     """
     The callers whose certificates TLS has looked at.
 
-    TLS looks when a connection is made. Once the file of the authority has changed, `openssl`
-    looks once more at the certificates of connections that are older.
+    TLS looks when a connection is made, and connections last: `look_again` sees to it that a
+    certificate which ends, or whose authority is no longer trusted, serves no open one either.
 
     Args:
-        roles: The role of each name.
         authority: The file of what signs callers' certificates.
     """
 
-    def __init__(self, roles: Mapping[str, Role], authority: Path) -> None:
-        self._roles = roles
+    def __init__(self, authority: Path) -> None:
         self._authority = authority
         self._content = _content_of(authority)
         self._has_changed = False
-        self._trusted = set[bytes]()
-        self._unsure = set[bytes]()
-        self._distrusted = set[bytes]()
+        self._by_sha256: dict[str, Caller] = {}
+        self._by_name: dict[str, Caller] = {}
+        self._seen: dict[bytes, _Seen] = {}
+        self._new: list[_Seen] = []
+        self._has_complained = False
+
+    def list(self, entries: Iterable[TokenEntry]) -> None:
+        """Have the certificates among *entries* stand for tokens, and no others."""
+        listed = [each for each in entries if each.shows == CERTIFICATE]
+        self._by_sha256 = {each.sha256: each.caller for each in listed if each.sha256}
+        self._by_name = {each.name: each.caller for each in listed if not each.sha256}
 
     def caller(self, authenticated: Mapping[str, Any]) -> Caller:
         """
@@ -45,57 +74,126 @@ class CertifiedCallers:
         Raises:
             TokenInvalid: nobody on the list, or it is no longer trusted.
         """
-        certificate = next(iter(authenticated.get("x509_pem_cert", ())), b"")
-        if certificate in self._distrusted:
-            raise TokenInvalid.certificate_distrusted()
-        if certificate not in self._trusted and len(self._trusted) < SEEN_MAX:
-            self._trusted.add(certificate)
-            if self._has_changed:
-                self._unsure.add(certificate)
-        shown = [
+        certificate = next(iter(authenticated.get("x509_pem_cert", ())), None)
+        if certificate is None:
+            raise TokenInvalid.missing()
+        seen = self._seen.get(certificate) or self._first_seen(certificate, authenticated)
+        if seen.distrusted or (seen.not_after_s is not None and seen.not_after_s < time.time()):
+            raise TokenInvalid.certificate_distrusted(seen.distrusted or "it has ended")
+        caller = self._by_sha256.get(seen.sha256)
+        if caller is not None:
+            return caller
+        for name in seen.names:
+            if name in self._by_name:
+                return self._by_name[name]
+        raise TokenInvalid.certificate_unlisted(seen.names)
+
+    def _first_seen(self, certificate: bytes, authenticated: Mapping[str, Any]) -> _Seen:
+        names = [
             name.decode("utf-8", "replace")
             for kind in ("x509_subject_alternative_name", "x509_common_name")
             for name in authenticated.get(kind, ())
         ]
-        for name in shown:
-            if name in self._roles:
-                return Caller(name, self._roles[name])
-        raise TokenInvalid.certificate_unlisted(list(dict.fromkeys(shown)))
+        seen = _Seen(
+            certificate,
+            fingerprint_of(certificate),
+            tuple(dict.fromkeys(names)),
+            is_unsure=self._has_changed,
+        )
+        if len(self._seen) >= SEEN_MAX:
+            # The oldest goes; its caller, if still there, is seen for the first time again.
+            del self._seen[next(iter(self._seen))]
+        self._seen[certificate] = seen
+        self._new.append(seen)
+        return seen
 
     async def look_again(self) -> bool:
-        """Look at what the authority may no longer have signed; return whether any is so."""
+        """
+        Look at what may have ended, or whose authority may have; return whether any has, of
+        which it was not known.
+        """
         content = _content_of(self._authority)
         if content is not None and content != self._content and _is_whole(content):
             self._content = content
             self._has_changed = True
-            self._unsure |= self._trusted | self._distrusted
-        unsure, self._unsure = self._unsure, set()
-        fallen = {each for each in unsure if not await self._is_signed(each)}
-        self._distrusted = (self._distrusted - unsure) | fallen
-        return bool(fallen)
+            for seen in self._seen.values():
+                seen.is_unsure = True
+        while self._new and await self._learn_end(self._new[-1]):
+            self._new.pop()
+        has_fallen = False
+        now = time.time()
+        for seen in list(self._seen.values()):
+            before = seen.distrusted
+            if seen.is_unsure:
+                await self._learn_trust(seen)
+            if not seen.distrusted and seen.not_after_s is not None and seen.not_after_s < now:
+                seen.distrusted = "it has ended"
+            has_fallen |= bool(seen.distrusted and not before)
+        return has_fallen
 
-    async def _is_signed(self, certificate: bytes) -> bool:
-        command = ["openssl", "verify", "-no-CApath", "-no-CAstore", "-partial_chain"]
-        command += ["-purpose", "sslclient", "-CAfile", str(self._authority)]
+    async def _learn_end(self, seen: _Seen) -> bool:
+        said = await self._openssl("x509", "-noout", "-enddate", about=seen)
+        if said is None:
+            return False
+        _, _, written = said.stdout.decode("ascii", "replace").strip().partition("=")
+        try:
+            seen.not_after_s = ssl.cert_time_to_seconds(written)
+        except ValueError:
+            log.error("a caller's certificate does not say when it ends: %s", seen.names)
+        return True
+
+    async def _learn_trust(self, seen: _Seen) -> None:
+        said = await self._openssl(
+            *("verify", "-no-CApath", "-no-CAstore", "-partial_chain", "-purpose", "sslclient"),
+            *("-CAfile", str(self._authority)),
+            about=seen,
+        )
+        # Where openssl does not run it is not trusted either, and looked at the next time.
+        seen.is_unsure = said is None
+        is_signed = said is not None and said.returncode == 0
+        seen.distrusted = "" if is_signed else "its authority is no longer trusted (tls_client_ca)"
+
+    async def _openssl(
+        self, *arguments: str, about: _Seen
+    ) -> subprocess.CompletedProcess[bytes] | None:
+        """Return what the command says of a certificate; None, said once, if it does not run."""
         try:
             done = await asyncio.to_thread(
-                subprocess.run, command, input=certificate, capture_output=True, timeout=OPENSSL_S
+                subprocess.run,
+                ["openssl", *arguments],
+                input=about.pem,
+                capture_output=True,
+                timeout=OPENSSL_S,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            log.error(
-                "the authority of callers has changed, and the command openssl, which looks at "
-                "the certificates of open connections, is missing or failed: %s. These "
-                "connections are refused",
-                type(error).__name__,
-            )
-            return False
-        return done.returncode == 0
+            if not self._has_complained:
+                log.error(
+                    "the command openssl is missing or failed (%s): it looks at the certificates "
+                    "of open connections. Until it runs, they are not seen to end, and refused "
+                    "once the authority of callers changes. On Debian: sudo apt install openssl",
+                    type(error).__name__,
+                )
+            self._has_complained = True
+            return None
+        self._has_complained = False
+        return done
+
+
+def fingerprint_of(pem: bytes) -> str:
+    """
+    Return the SHA-256, in hex digits, of the DER of the first certificate in *pem*.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = _CERTIFICATE.search(pem)
+    if found is None:
+        raise ValueError("no certificate")
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0].decode("ascii"))).hexdigest()
 
 
 def _is_whole(content: bytes) -> bool:
     """Whether *content* holds certificates, rather than being just written."""
-    import ssl  # a start without TLS does without
-
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(
             cadata=content.decode("ascii")

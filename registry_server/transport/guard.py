@@ -3,18 +3,17 @@
 import asyncio
 import hmac
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import unquote
 
 import grpc
 
-from registry_server.tokens import TokensUnusable, hash_of, read_tokens
-from registry_server.transport.certified import CertifiedCallers
+from registry_server.tokens import TOKEN, TokensUnusable, hash_of, read_tokens
 from registry_server.transport.permissions import lowest_role
 from registry_server.vocabulary.callers import LOCAL, NOBODY, Caller, Role
 from registry_server.vocabulary.refusals import (
@@ -23,6 +22,10 @@ from registry_server.vocabulary.refusals import (
     RoleTooLow,
     TokenInvalid,
 )
+
+if TYPE_CHECKING:
+    # A start without mutual TLS does without OpenSSL.
+    from registry_server.transport.certified import CertifiedCallers
 
 CHANGE_SEEN_S = 0.5
 """How soon a changed token file is in force, at the latest."""
@@ -94,7 +97,7 @@ class Guard:
         self,
         tokens: Path,
         *,
-        certified: CertifiedCallers | None,
+        certified: "CertifiedCallers | None",
         networks: Sequence[Network] | None,
         local_may: bool,
     ) -> None:
@@ -103,6 +106,7 @@ class Guard:
         self._networks = networks
         self._is_open = local_may
         self._callers: dict[str, tuple[str, Caller]] = {}
+        self._count = 0
         self._right: dict[str, Caller] = {}
         self._lowest: dict[str, Role] = {}
         self._peers: dict[str, bool] = {}
@@ -216,7 +220,12 @@ class Guard:
         # From the first token file on, nobody is taken for local any more.
         self._is_open = False
         self._right.clear()
-        self._callers = {entry.sha256: (entry.sha256, entry.caller) for entry in entries}
+        self._count = len(entries)
+        self._callers = {
+            entry.sha256: (entry.sha256, entry.caller) for entry in entries if entry.shows == TOKEN
+        }
+        if self._certified is not None:
+            self._certified.list(entries)
         self._end_streams()
 
     def _stamp(self) -> tuple[int, ...] | None:
@@ -245,17 +254,26 @@ class Guard:
         Keep to the token file and the authority of callers until cancelled; what is wrong with
         the file is said once.
         """
+        async with asyncio.TaskGroup() as following:
+            following.create_task(self._keep_looking(self._look_at_tokens))
+            if self._certified is not None:
+                # Beside the other: openssl is asked, which takes its time.
+                following.create_task(self._keep_looking(self._look_at_certificates))
+
+    async def _keep_looking(self, look: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(CHANGE_SEEN_S)
             try:
-                await self._look_again()
+                await look()
             except Exception:
                 # Whatever it was must not end the looking: nobody could be revoked any more.
-                log.exception("could not see whether tokens have changed")
+                log.exception("could not see whether those who may call have changed")
 
-    async def _look_again(self) -> None:
+    async def _look_at_certificates(self) -> None:
         if self._certified is not None and await self._certified.look_again():
             self._end_streams()
+
+    async def _look_at_tokens(self) -> None:
         before = self._read_as
         try:
             self.read()
@@ -263,7 +281,7 @@ class Guard:
             log.error("the tokens read before stay in force: %s", error)
             return
         if self._read_as != before:
-            log.info("tokens read anew", extra={**self._extra(), "callers": len(self._callers)})
+            log.info("tokens read anew", extra={**self._extra(), "callers": self._count})
 
 
 def _host_of(peer: str) -> str:

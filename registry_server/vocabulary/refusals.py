@@ -207,16 +207,14 @@ class TokenInvalid(NotAuthenticated):
     def certificate_unlisted(cls, names: Sequence[str]) -> "TokenInvalid":
         listed = " or ".join(map(shown, names)) or "no name"
         return cls(
-            f"The certificate is for {listed}, which is not on the registry's list (tls_names), "
-            "and no token came with the call."
+            f"The certificate for {listed} is not on the registry's list, or no longer, and no "
+            "token came with the call. Whoever runs the registry puts it there with: "
+            "genre-registry token new --certificate."
         )
 
     @classmethod
-    def certificate_distrusted(cls) -> "TokenInvalid":
-        return cls(
-            "The certificate is from an authority that the registry no longer trusts "
-            "(tls_client_ca); connect with a newer one."
-        )
+    def certificate_distrusted(cls, why: str) -> "TokenInvalid":
+        return cls(f"The certificate holds no longer: {why}. Connect with a newer one.")
 
 
 class PlaintextRefused(NotAuthenticated):
