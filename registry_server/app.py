@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 
+import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from registry_server.catalogue import Catalogue
@@ -20,7 +21,7 @@ from registry_server.descriptors import (
 )
 from registry_server.observing.seeing import Seeing
 from registry_server.packs.reading import knowledge_of, pack_of
-from registry_server.protected import Credentials, protected, warn_of_plaintext
+from registry_server.protected import protected, warn_of_plaintext
 from registry_server.registry import Registry
 from registry_server.serving import AddressTaken as AddressTaken
 from registry_server.serving import Port
@@ -31,13 +32,13 @@ from registry_server.store.owning import say_where
 from registry_server.store.sqlite import open_store
 from registry_server.systemd import fed_watchdog, notify_systemd
 from registry_server.tag_resolver import TagResolver
-from registry_server.transport.calls import Door, caller_of, generic_handler
+from registry_server.transport.calls import Door, caller_of, served
 from registry_server.transport.guard import Guard
 from registry_server.transport.health import SERVICE as HEALTH
-from registry_server.transport.health import Health, health_handler
+from registry_server.transport.health import Health, health_service
 from registry_server.transport.limiting import Admission, options_of
 from registry_server.transport.other_methods import OtherMethods
-from registry_server.transport.reflecting import reflecting_handler
+from registry_server.transport.reflecting import reflection_service
 from registry_server.transport.servicer import SERVICES, GenreRegistryServicer
 from registry_server.vocabulary.callers import LOCAL
 from registry_server.vocabulary.knowledge import Knowledge, Pack
@@ -66,10 +67,10 @@ async def serve(settings: Settings) -> None:
     guard, credentials = protected(settings)
     stopping = asyncio.Event()
     failed = asyncio.Event()
-    lost: list[AddressTaken] = []
+    ended = asyncio.Event()
 
-    def stop_for_port(error: AddressTaken) -> None:
-        lost.append(error)
+    def stop_for_grpc() -> None:
+        ended.set()
         stopping.set()
 
     def stop_for_storage() -> None:
@@ -116,7 +117,7 @@ async def serve(settings: Settings) -> None:
             _listening(
                 *(settings, store, catalogue, feed, seeing, guard, credentials),
                 limits=options_of(settings, connections_max),
-                on_lost=stop_for_port,
+                on_end=stop_for_grpc,
             ) as address,
         ):
             say_where(settings.database, address)
@@ -150,8 +151,8 @@ async def serve(settings: Settings) -> None:
             raise DatabaseDamaged(settings.database, ValueError(store.damage))
         if failed.is_set():
             raise StorageGone
-        if lost:
-            raise lost[0]
+        if ended.is_set():
+            raise RuntimeError("gRPC ended its server, which nobody asked it to do")
     counts = {"genres_created": catalogue.created, "claims_raced": catalogue.raced}
     log.info("stopped", extra=counts)
 
@@ -183,10 +184,10 @@ async def _listening(
     feed: ChangeFeed,
     seeing: Seeing,
     guard: Guard,
-    credentials: Credentials | None,
+    credentials: grpc.ServerCredentials | None,
     *,
     limits: Sequence[tuple[str, int]],
-    on_lost: Callable[[AddressTaken], None],
+    on_end: Callable[[], object],
 ) -> AsyncIterator[str]:
     """
     Serve *catalogue* at the settings' address, which is given; drain on leaving.
@@ -224,17 +225,16 @@ async def _listening(
     }
     names = [service.full_name for service in servicers]
     health = Health(names)
-    handlers = [
+    services = [
         *(
-            generic_handler(service, servicer, door, guard, admission, seeing.observer)
+            served(service, servicer, door, guard, admission, seeing.observer)
             for service, servicer in servicers.items()
         ),
-        health_handler(health, settings, seeing.observer),
-        reflecting_handler([*names, HEALTH.full_name], door, guard, admission, seeing.observer),
-        OtherMethods(seeing.observer),
+        health_service(health, settings, seeing.observer),
+        reflection_service([*names, HEALTH.full_name], door, guard, admission, seeing.observer),
     ]
-    port = Port(settings, handlers, credentials, limits=limits, on_lost=on_lost)
-    async with port.opened() as address:
+    port = Port(settings, services, OtherMethods(seeing.observer), credentials, limits=limits)
+    async with port.opened(on_end) as address:
         following = asyncio.create_task(guard.follow())
         try:
             yield address

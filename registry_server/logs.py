@@ -9,8 +9,11 @@ import threading
 from datetime import UTC, datetime
 from typing import TextIO
 
+OURS = "registry_server"
 LINES_WAITING_MAX = 1000
 """Lines that wait to be written before others are lost."""
+LIBRARY_LINES_MAX = 10
+"""Lines a minute that libraries may write, gRPC's among them: callers make it write them."""
 DRAINED_S_MAX = 2.0
 """How long the last lines may take to be written."""
 
@@ -108,6 +111,31 @@ class PatientHandler(logging.Handler):
                 self._idle.notify_all()
 
 
+class FewOfLibraries(logging.Filter):
+    """Lets `LIBRARY_LINES_MAX` lines of libraries through a minute; says how many it left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minute = 0
+        self._written = 0
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] == OURS:
+            return True
+        minute = int(record.created) // 60
+        if minute != self._minute:
+            self._minute, self._written = minute, 0
+        if self._written >= LIBRARY_LINES_MAX:
+            self._left_out += 1
+            return False
+        self._written += 1
+        if self._left_out:
+            record.left_out = self._left_out
+            self._left_out = 0
+        return True
+
+
 def set_up_logging(stream: TextIO = sys.stdout, level: str = "info") -> PatientHandler:
     """
     Send every log line of this process to *stream*, *level* being that of its own; return
@@ -116,9 +144,10 @@ def set_up_logging(stream: TextIO = sys.stdout, level: str = "info") -> PatientH
     writing = logging.StreamHandler(stream)
     writing.setFormatter(TextFormatter() if stream.isatty() else JsonFormatter())
     handler = PatientHandler(writing)
+    handler.addFilter(FewOfLibraries())
     atexit.register(handler.drain, DRAINED_S_MAX)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Those of libraries, asyncio's among them, would say nothing that helps here.
-    logging.getLogger("registry_server").setLevel(level.upper())
+    logging.getLogger(OURS).setLevel(level.upper())
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return handler

@@ -1,7 +1,6 @@
 """Who may call a server with given settings, and what its port is opened with."""
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import grpc
@@ -22,13 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-Credentials = Callable[[], grpc.ServerCredentials]
-"""Gives what a port is opened with; those of one can't open another."""
-
-
-def protected(settings: Settings) -> tuple[Guard, Credentials | None]:
+def protected(settings: Settings) -> tuple[Guard, grpc.ServerCredentials | None]:
     """
-    Return who may call by *settings*, and what gives the port's credentials; None without TLS.
+    Return who may call by *settings*, and the port's credentials; None without TLS.
 
     Raises:
         SettingsError: the token file or a certificate can't be used, or a network would be
@@ -63,7 +58,7 @@ def _certified(settings: Settings) -> "CertifiedCallers | None":
     return CertifiedCallers(settings.tls_client_ca)
 
 
-def _credentials(settings: Settings) -> Credentials | None:
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     from registry_server.transport.tls import Certificates, TlsUnusable
@@ -71,7 +66,7 @@ def _credentials(settings: Settings) -> Credentials | None:
     try:
         return Certificates(
             settings.tls_certificate, settings.tls_key, settings.tls_client_ca
-        ).credentials
+        ).credentials()
     except TlsUnusable as error:
         raise SettingsError(f"tls_certificate: {error}") from None
 

@@ -334,6 +334,24 @@ def test_a_token_file_without_tokens_lets_nobody_in(
     assert code_of(server, Shown()) is StatusCode.UNAUTHENTICATED
 
 
+def test_a_token_file_that_could_not_be_read_for_a_while_is_read_then(
+    start_server: StartServer, tokens: Path
+) -> None:
+    """A revocation is not lost because the file could not be read when it was new."""
+    shown = Shown(add_token(tokens, "tv", Role.READER))
+    server = start_server()
+    assert code_of(server, shown) is StatusCode.INVALID_ARGUMENT
+
+    tokens.write_bytes(b"{")
+    eventually(lambda: any("stay in force" in str(line["message"]) for line in server.lines))
+    before = tokens.stat()
+    # The same size and times as before, as after a mended owner.
+    tokens.write_bytes(b" ")
+    os.utime(tokens, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    eventually(lambda: code_of(server, shown) is StatusCode.UNAUTHENTICATED)
+
+
 def _file_of(**entry: str) -> str:
     """Return a token file with one entry."""
     return json.dumps({"format": 1, "tokens": [{"shows": "token", "created": "", **entry}]})

@@ -15,6 +15,8 @@ from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 
 from registry_server.observing.call_log import LINES_MAX
+from registry_server.tokens import add_token
+from registry_server.vocabulary.callers import Role
 from worker_client import GenreNotFound, GenreRegistryClient
 
 
@@ -146,6 +148,22 @@ def test_debug_logs_every_call(start_server: StartServer) -> None:
     assert [(line["method"], line["code"], line["level"]) for line in calls] == [
         ("GetOrCreate", "OK", "debug")
     ] * 3
+
+
+def test_who_is_refused_for_a_role_is_named(server: Server) -> None:
+    """An operator who looks for who tries what finds the caller, not "nobody"."""
+    token = add_token(server.database.with_name("tokens.json"), "tv", Role.READER)
+    metadata = (("authorization", f"Bearer {token}"),)
+    with grpc.insecure_channel(server.target) as channel:
+        stub = GenreRegistryStub(channel)
+        code = None
+        while code is not grpc.StatusCode.PERMISSION_DENIED:  # until the token file was seen
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.GetOrCreate(pb.GetOrCreateRequest(name=""), metadata=metadata, timeout=10)
+            code = refused.value.code()
+
+    denied = [line for line in lines_of(server) if line.get("code") == "PERMISSION_DENIED"]
+    assert [line["caller"] for line in denied] == ["tv"]
 
 
 def test_output_that_nobody_takes_holds_up_no_call(database: Path) -> None:

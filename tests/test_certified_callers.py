@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 from access import CALL_S, Shown, ask
-from certificates import self_signed
+from certificates import self_signed, signed_between
 from conftest import Server, StartServer, run
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
@@ -111,19 +111,52 @@ def test_a_certificate_that_was_replaced_is_worth_nothing(home: Home) -> None:
 
 def test_a_certificate_serves_no_open_connection_past_its_end(home: Home, tmp_path: Path) -> None:
     """TLS looks at its dates once; the connection may last for days."""
+    home.allow(home.authority.client("nas")[0])
+    server = home.serve()
     now = datetime.now(UTC)
-    end = now + timedelta(seconds=4)
+    end = now + timedelta(seconds=6)
     certificate, key = self_signed(tmp_path, "tv", (now - timedelta(days=1), end))
     home.callers.write_bytes(home.callers.read_bytes() + certificate.read_bytes())
     home.allow(certificate, "tv")
+    with by(certificate, key, home, server.target) as channel:
+        eventually(lambda: code_of(channel) is TAKEN)
+        while code_of(channel) is TAKEN:
+            assert datetime.now(UTC) < end + timedelta(seconds=SEEN_S)
+            time.sleep(0.05)
+
+        assert code_of(channel) is REFUSED
+        assert datetime.now(UTC) > end.replace(microsecond=0)
+
+
+def test_who_is_signed_by_an_authority_between_goes_on_being_trusted(
+    home: Home, tmp_path: Path
+) -> None:
+    """When the file of authorities changes, what came with the certificate is looked at too."""
+    root, root_key = self_signed(tmp_path, "root")
+    certificate, key = signed_between(root, root_key, "tv")
+    home.callers.write_bytes(home.callers.read_bytes() + root.read_bytes())
+    home.token("new", "--name", "tv", "--role", "worker", "--any-certificate")
     server = home.serve()
     with by(certificate, key, home, server.target) as channel:
-        while datetime.now(UTC) < end - timedelta(seconds=1):
+        assert code_of(channel) is TAKEN
+        other = Authority(tmp_path / "other")
+        other.make([HOST], [], days=1)
+
+        home.callers.write_bytes(home.callers.read_bytes() + other.certificate.read_bytes())
+
+        # Whoever is not trusted any more is refused by then.
+        eventually(lambda: newly_trusted(home, other, server.target))
+        for _ in range(20):
             assert code_of(channel) is TAKEN
             time.sleep(0.05)
 
-        eventually(lambda: code_of(channel) is REFUSED)
-        assert datetime.now(UTC) > end.replace(microsecond=0)
+
+def newly_trusted(home: Home, other: Authority, target: str) -> bool:
+    """Whether *other* is an authority of callers by now: TLS then takes its certificate."""
+    other.sign_client("nas", days=1)
+    certificate, key = other.client("nas")
+    with by(certificate, key, home, target) as channel:
+        return code_of(channel) is REFUSED
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import ENDING_S, Server, StartServer, run_installed
+from conftest import ENDING_S, Server, StartServer, run, run_installed
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -280,3 +280,26 @@ def test_a_graceful_restart_fails_no_call(
     with GenreRegistryClient(again.target) as registry:
         assert set(acknowledged) <= {genre.name for genre in registry.list_genres()}
     assert len(acknowledged) >= before >= 160
+
+
+@pytest.mark.parametrize("name", ["gen#1.db", "gen?1.db", "gen%411.db", "gen 1.db", "génre.db"])
+def test_a_database_may_have_any_name(tmp_path: Path, start_server: StartServer, name: str) -> None:
+    """It is that file that is served, locked, checked, backed up and restored, and no other."""
+    database = tmp_path / name
+    server = start_server(database=database)
+    with GenreRegistryClient(server.target) as registry:
+        registry.get_or_create("Dub")
+    server.stop()
+
+    backup = tmp_path / f"copy of {name}"
+    assert run("genre-registry", "backup", str(backup), "--database", str(database)).returncode == 0
+    database.unlink()
+    assert (
+        run("genre-registry", "restore", str(backup), "--database", str(database)).returncode == 0
+    )
+    checked = run("genre-registry", "check", "--database", str(database))
+
+    assert checked.returncode == 0
+    assert "sound" in checked.stdout
+    stems = {path.name for path in tmp_path.iterdir()}
+    assert all(stem.removeprefix("copy of ").startswith(name) for stem in stems), stems

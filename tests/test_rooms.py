@@ -74,6 +74,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "registry_server/serving.py": (
         *("registry_server.settings", "registry_server.store.lock", *VOCABULARY, "grpc"),
+        "registry_server.transport.arrivals",
     ),
     "registry_server/logs.py": (),
     "registry_server/systemd.py": (),

@@ -19,10 +19,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event
-from urllib.parse import quote
 
 from registry_server.store import schema
-from registry_server.store.engines import reading_mode
+from registry_server.store.engines import reading_mode, uri_of
 from registry_server.store.failures import primary_code
 from registry_server.vocabulary.backup import (
     Backup,
@@ -200,8 +199,8 @@ def _reading(
 ) -> Iterator[sqlite3.Connection]:
     """Give a connection that changes nothing of *path*, and asks *stopped* now and then."""
     mode = "ro" if is_served else reading_mode(path)
-    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+    connecting = sqlite3.connect(uri_of(path, mode), uri=True, isolation_level=None)
+    with closing(connecting) as connection:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("PRAGMA mmap_size = 0")
         if stopped is not None:

@@ -9,6 +9,7 @@ Source: https://sqlite.org/wal.html, https://sqlite.org/pragma.html
 """
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,17 @@ def reading_mode(path: Path) -> str:
     return "ro&immutable=1" if is_still else "ro"
 
 
+def uri_of(path: Path, mode: str) -> str:
+    """Return *path* as SQLite reads it from a URI, whatever characters are in it."""
+    return f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+
+
 def _engine(path: Path, mode: str, pragmas: dict[str, Any], *, begin: str, **pool: Any) -> Engine:
-    engine = create_engine(
-        f"sqlite:///file:{quote(str(path.absolute()))}?mode={mode}&uri=true",
-        connect_args={"check_same_thread": False},
-        **pool,
-    )
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(uri_of(path, mode), uri=True, check_same_thread=False)
+
+    # Not by a URL, of which a part of the path would be read as something else.
+    engine = create_engine("sqlite://", creator=connect, **pool)
     event.listen(engine, "connect", _set_up(pragmas))
 
     @event.listens_for(engine, "begin")

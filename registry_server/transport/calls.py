@@ -16,6 +16,7 @@ from registry_server.observing.observer import Observer, refused_for
 from registry_server.transport.guard import Admitting, calling
 from registry_server.transport.limiting import Admission
 from registry_server.transport.permissions import lowest_role
+from registry_server.transport.reading import Reading
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
 from registry_server.vocabulary.curation_refusals import WatcherTooSlow
 from registry_server.vocabulary.refusals import (
@@ -123,22 +124,25 @@ class Door:
             await asyncio.sleep(QUIET_S)
 
 
-def generic_handler(
+def served(
     service: ServiceDescriptor,
     servicer: Callable[[], object],
     door: Door,
     guard: Admitting,
     admission: Admission,
     observer: Observer,
-) -> grpc.GenericRpcHandler:
+    *,
+    reading: Reading | None = None,
+) -> "Service":
     """
-    Return the handler that serves *service* by the methods of the same names that *servicer*
+    Return what serves *service* by the methods of the same names that *servicer*
     has, which is asked for with the first call. What *admission* refuses never reaches them.
+    Where *reading* is given, it reads the one message that each call has.
 
     Bytes reach the methods as they came: what is no message is then refused by us, with
     a reason, and a reply that is known already needs no encoding.
     """
-    return _Service(
+    return Service(
         {
             f"/{service.full_name}/{method.name}": _handlers(
                 method,
@@ -146,6 +150,7 @@ def generic_handler(
                 door,
                 guard,
                 observer,
+                reading,
             )
             for method in service.methods
         },
@@ -153,23 +158,21 @@ def generic_handler(
     )
 
 
-class _Service(grpc.GenericRpcHandler):
+class Service:
     """
-    Serves methods, each by a handler, and by another that refuses whoever may not even send.
+    Serves `methods`, each by a handler, and by another that refuses whoever may not even send.
 
     A message is read whole before its handler is asked, and is megabytes long if its sender
     likes: who shows no token at the beginning of a call has nothing read.
     """
 
     def __init__(self, handlers: Mapping[str, tuple[Any, Any]], guard: Admitting) -> None:
-        self._handlers = handlers
+        self.methods = handlers
         self._guard = guard
 
     def service(self, call: grpc.HandlerCallDetails) -> Any:
-        found = self._handlers.get(call.method)
-        if found is None:
-            return None
-        serving, refusing = found
+        """Return the handler of a call, by how it begins."""
+        serving, refusing = self.methods[call.method]
         return serving if self._guard.may_send(call.invocation_metadata) else refusing
 
 
@@ -181,7 +184,12 @@ def _late(servicer: Callable[[], object], name: str) -> Callable[[Any, Context],
 
 
 def _handlers(
-    method: MethodDescriptor, serve: Any, door: Door, guard: Admitting, observer: Observer
+    method: MethodDescriptor,
+    serve: Any,
+    door: Door,
+    guard: Admitting,
+    observer: Observer,
+    reading: Reading | None,
 ) -> tuple[Any, Any]:
     """Return what serves *method*, and what refuses it unread."""
     rpc = f"{method.containing_service.full_name}/{method.name}"
@@ -189,8 +197,12 @@ def _handlers(
     lowest_role(rpc)
     around = partial(observer.around, rpc, caller_of=caller_of)
     serving: Any
-    if not method.server_streaming:
-        answered: Any = around(answering(rpc, serve, door, guard))
+    if reading is not None:
+        read: Any = reading.streams(serve) if method.server_streaming else reading.calls(serve)
+        answered: Any = around(streaming(rpc, read, door, guard), is_stream=method.server_streaming)
+        serving = grpc.stream_stream_rpc_method_handler(answered)
+    elif not method.server_streaming:
+        answered = around(answering(rpc, serve, door, guard))
         serving = grpc.unary_unary_rpc_method_handler(answered)
     else:
         streamed: Any = around(streaming(rpc, serve, door, guard), is_stream=True)

@@ -6,6 +6,7 @@ import logging
 import re
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class _Seen:
     """A certificate in use, and what has been found out about it since TLS let it in."""
 
     pem: bytes
+    chain: bytes
+    """What was shown with it: certificates of authorities between, in PEM."""
     sha256: str
     names: tuple[str, ...]
     not_after_s: float | None = None
@@ -91,11 +94,12 @@ class CertifiedCallers:
     def _first_seen(self, certificate: bytes, authenticated: Mapping[str, Any]) -> _Seen:
         names = [
             name.decode("utf-8", "replace")
-            for kind in ("x509_subject_alternative_name", "x509_common_name")
+            for kind in ("peer_dns", "x509_common_name")
             for name in authenticated.get(kind, ())
         ]
         seen = _Seen(
             certificate,
+            b"".join(authenticated.get("x509_pem_cert_chain", ())),
             fingerprint_of(certificate),
             tuple(dict.fromkeys(names)),
             is_unsure=self._has_changed,
@@ -143,11 +147,15 @@ class CertifiedCallers:
         return True
 
     async def _learn_trust(self, seen: _Seen) -> None:
-        said = await self._openssl(
-            *("verify", "-no-CApath", "-no-CAstore", "-partial_chain", "-purpose", "sslclient"),
-            *("-CAfile", str(self._authority)),
-            about=seen,
-        )
+        with tempfile.NamedTemporaryFile() as chain:
+            chain.write(seen.chain)
+            chain.flush()
+            said = await self._openssl(
+                *("verify", "-no-CApath", "-no-CAstore", "-partial_chain"),
+                *("-purpose", "sslclient", "-CAfile", str(self._authority)),
+                *(("-untrusted", chain.name) if seen.chain else ()),
+                about=seen,
+            )
         # Where openssl does not run it is not trusted either, and looked at the next time.
         seen.is_unsure = said is None
         is_signed = said is not None and said.returncode == 0

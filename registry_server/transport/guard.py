@@ -107,6 +107,7 @@ class Guard:
         self._is_open = local_may
         self._callers: dict[str, tuple[str, Caller]] = {}
         self._count = 0
+        self._complaint = ""
         self._right: dict[str, Caller] = {}
         self._lowest: dict[str, Role] = {}
         self._peers: dict[str, bool] = {}
@@ -210,11 +211,12 @@ class Guard:
         found = self._stamp()
         if found == self._read_as:
             return
-        self._read_as = found
         try:
             entries = read_tokens(self._path) if found else []
         except FileNotFoundError:
-            self._read_as, entries = None, []
+            found, entries = None, []
+        # Only now: what can't be read is tried again, be it as it was or not.
+        self._read_as = found
         if not found:
             log.error("the token file is gone: nobody may call by a token", extra=self._extra())
         # From the first token file on, nobody is taken for local any more.
@@ -278,8 +280,11 @@ class Guard:
         try:
             self.read()
         except TokensUnusable as error:
-            log.error("the tokens read before stay in force: %s", error)
+            if str(error) != self._complaint:
+                log.error("the tokens read before stay in force: %s", error)
+            self._complaint = str(error)
             return
+        self._complaint = ""
         if self._read_as != before:
             log.info("tokens read anew", extra={**self._extra(), "callers": self._count})
 

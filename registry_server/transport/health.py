@@ -17,10 +17,11 @@ from grpc_health.v1 import health_pb2
 
 from registry_server.limits import Limits
 from registry_server.observing.observer import Observer
-from registry_server.transport.calls import Door, caller_of, generic_handler
+from registry_server.transport.calls import Door, Service, caller_of, served
 from registry_server.transport.decode import decode
 from registry_server.transport.guard import ANYBODY
 from registry_server.transport.limiting import Admission
+from registry_server.transport.reading import Reading
 from registry_server.vocabulary.callers import NOBODY
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -70,11 +71,13 @@ class Health:
         await asyncio.Event().wait()
 
 
-def health_handler(health: Health, limits: Limits, observer: Observer) -> grpc.GenericRpcHandler:
+def health_service(health: Health, limits: Limits, observer: Observer) -> Service:
     """
-    Return the handler that tells *health*, to the end; a host may hold as many watches as a
+    Return what tells *health*, to the end; a host may hold as many watches as a
     caller, and may ask as often as it likes.
     """
     unhurried = replace(limits, caller_calls_per_s=0.0)
     admission = Admission(unhurried, caller_of, local=NOBODY.name)
-    return generic_handler(SERVICE, lambda: health, Door(), ANYBODY, admission, observer)
+    return served(
+        *(SERVICE, lambda: health, Door(), ANYBODY, admission, observer), reading=Reading()
+    )

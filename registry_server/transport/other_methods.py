@@ -8,8 +8,10 @@ from registry_server.observing.observer import Observer
 from registry_server.transport.calls import Context, caller_of
 
 
-class OtherMethods(grpc.GenericRpcHandler):
-    """Takes every call that no handler before it took."""
+class OtherMethods:
+    """Answers the calls of all methods that there are not."""
+
+    methods = ()
 
     def __init__(self, observer: Observer) -> None:
         refusing: Any = observer.around("other", _refuse, caller_of, is_stream=True)

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from registry_server.observing.observer import Observer
-from registry_server.transport.calls import Door, generic_handler
+from registry_server.transport.calls import Door, Service, served
 from registry_server.transport.decode import decode
 from registry_server.transport.guard import Guard
 from registry_server.transport.limiting import Admission
@@ -34,12 +34,12 @@ class ReflectionServicer:
                 yield reply
 
 
-def reflecting_handler(
+def reflection_service(
     services: Iterable[str], door: Door, guard: Guard, admission: Admission, observer: Observer
-) -> grpc.GenericRpcHandler:
+) -> Service:
     """
-    Return the handler that tells the contract of *services* to whoever *guard* knows, as much
+    Return what tells the contract of *services* to whoever *guard* knows, as much
     as *admission* lets in.
     """
     servicer = ReflectionServicer([*services, SERVICE.full_name])
-    return generic_handler(SERVICE, lambda: servicer, door, guard, admission, observer)
+    return served(SERVICE, lambda: servicer, door, guard, admission, observer)

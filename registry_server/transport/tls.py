@@ -32,9 +32,10 @@ class Certificates:
         self._client_ca = client_ca
         self._stamp = self._stamps()
         self._good = self._read()
+        self._complaint = ""
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return what one port is opened with, once; it follows the files."""
+        """Return what a port is opened with, and no second one; it follows the files."""
         return grpc.dynamic_ssl_server_credentials(
             self._good,
             # None says that nothing changed, whatever its declared type says.
@@ -47,12 +48,15 @@ class Certificates:
         stamp = self._stamps()
         if stamp == self._stamp:
             return None
-        self._stamp = stamp
         try:
             self._good = self._read()
         except TlsUnusable as error:
-            log.error("the certificates read before stay in force: %s", error)
+            if str(error) != self._complaint:
+                log.error("the certificates read before stay in force: %s", error)
+            self._complaint = str(error)
             return None
+        self._stamp = stamp
+        self._complaint = ""
         log.info("certificates read anew", extra={"tls_certificate": str(self._certificate)})
         return self._good
 
