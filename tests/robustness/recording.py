@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -31,6 +31,14 @@ IMPATIENT_SHARE = 0.03
 TRIES_MAX = 12
 EXPECTED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
 """What a call may end with that a kill cut off, or its caller gave up."""
+
+
+def until(is_so: Callable[[], bool], seconds: float) -> bool:
+    """Return as soon as something is so, or whether it is when *seconds* have passed."""
+    end_s = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end_s:
+        time.sleep(0.0005)
+    return is_so()
 
 
 def said_by(error: grpc.aio.AioRpcError) -> str:
@@ -61,7 +69,7 @@ class Caller:
     target: str
     names: Names
     dice: random.Random
-    pause_s: float = 0.03
+    pause_s: float
     asked: list[Asked] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     stopping: bool = False
