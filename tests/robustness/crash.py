@@ -39,11 +39,11 @@ WORKERS = (0, 10_000)
 NEW_A_SECOND = 400.0
 ROUNDS = 30
 """Kills of servers over one registry, before the next is made."""
-ROUNDS_LEAST = 6
 KILLS_OF_THE_FIRST = 2
 """Kills while the first server over a registry makes it."""
 MOMENTS = {"load": 5, "acknowledged": 3, "checkpoint": 3, "start-up": 3, "shutdown": 3}
 """When a server is killed, and how likely."""
+ROUNDS_LEAST = len(MOMENTS)
 SERVER_S_MAX = 60
 """How long a server may take to start, or a process to end."""
 CAUGHT_UP_S = 30

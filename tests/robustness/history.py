@@ -295,12 +295,11 @@ def _of_watcher(watcher: str, changes: Sequence[Watched], history: History) -> I
             made.add(change.genre_id)
         elif change.genre_id and not history.watched_from and change.genre_id not in made:
             yield Fault("wrong", f"{watcher} saw {change.genre_id} change before it was created")
-    seen = {change.revision: change for change in changes}
-    for each in history.creations:
-        if history.watched_from < each.revision <= before:
-            shown = seen.get(each.revision)
-            if shown is None or shown.genre_id != each.genre_id:
-                yield Fault("lost", f"{watcher} did not see {each.key} created in {each.revision}")
+    seen = {change.revision: change.genre_id for change in changes}
+    answered = {(each.revision, each.genre_id): each for each in history.acknowledged}
+    for (revision, genre_id), each in answered.items():
+        if history.watched_from < revision <= before and seen.get(revision) != genre_id:
+            yield Fault("lost", f"{watcher} did not see revision {revision}, of {each.key}")
     if history.revision is not None and before != history.revision:
         yield Fault("lost", f"{watcher} got to revision {before}, the registry to "
                     f"{history.revision}")  # fmt: skip

@@ -12,9 +12,10 @@ from typing import Any
 import grpc
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1 import genre_registry_pb2_grpc as pb_grpc
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
-from history import Asked, Watched
+from history import CREATING, NOT_FOUND, Asked, Watched
 from made_up import Names, key_of
 
 CHANNEL = (
@@ -29,6 +30,7 @@ DEADLINE_S = 10.0
 IMPATIENT_SHARE = 0.03
 """How many calls are given up within milliseconds, whatever becomes of them."""
 TRIES_MAX = 12
+DESCRIPTION = FieldMask(paths=["description"])
 EXPECTED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
 """What a call may end with that a kill cut off, or its caller gave up."""
 
@@ -79,9 +81,13 @@ class Caller:
         self._calls = count(self.number << 40)
         async with grpc.aio.insecure_channel(self.target, options=CHANNEL) as channel:
             self._stub: Any = pb_grpc.GenreRegistryStub(channel)
-            deeds = (self._one, self._batch, self._tags, self._look_up, self._get)
+            self._curation: Any = pb_grpc.GenreCurationStub(channel)
+            deeds = (
+                *(self._one, self._batch, self._tags, self._look_up, self._get),
+                self._describe,
+            )
             while not self.stopping:
-                await self.dice.choices(deeds, (6, 4, 2, 2, 2))[0]()
+                await self.dice.choices(deeds, (6, 4, 2, 2, 2, 1))[0]()
                 await asyncio.sleep(self.dice.uniform(0, self.pause_s))
 
     async def _one(self) -> None:
@@ -104,11 +110,20 @@ class Caller:
         await self._ask("LookupGenre", [(name, key_of(name))], pb.LookupGenreRequest(name=name))
 
     async def _get(self) -> None:
-        before = [each for each in self.asked[-50:] if each.genre_id]
-        if before:
-            known = self.dice.choice(before)
+        if known := self._known():
             request = pb.GetGenreRequest(id=known.genre_id)
             await self._ask("GetGenre", [(known.name, known.key)], request)
+
+    async def _describe(self) -> None:
+        if known := self._known():
+            genre = pb.Genre(id=known.genre_id, description=str(next(self._calls)))
+            request = pb.UpdateGenreRequest(genre=genre, update_mask=DESCRIPTION)
+            await self._ask("UpdateGenre", [(known.name, known.key)], request)
+
+    def _known(self) -> Asked | None:
+        """Return what was answered not long ago."""
+        before = [each for each in self.asked[-50:] if each.genre_id]
+        return self.dice.choice(before) if before else None
 
     async def _write(self, rpc: str, names: Sequence[str], request: Any) -> None:
         """Ask, again and again if need be, or give up; now and then once more for nothing."""
@@ -132,10 +147,11 @@ class Caller:
         call, request_id = next(self._calls), getattr(request, "request_id", "")
         start_s = time.monotonic()
         try:
-            reply = await getattr(self._stub, rpc)(request, timeout=timeout_s, wait_for_ready=True)
+            stub = self._curation if rpc == "UpdateGenre" else self._stub
+            reply = await getattr(stub, rpc)(request, timeout=timeout_s, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
             end_s, said = time.monotonic(), said_by(error)
-            if said.split()[0] not in EXPECTED | ({"NOT_FOUND"} if rpc == "LookupGenre" else set()):
+            if said.split()[0] not in (EXPECTED if rpc in CREATING else EXPECTED | {NOT_FOUND}):
                 self.unexpected.append(f"{rpc}: {said}: {error.details()}")
             for name, key in wanted:
                 self.asked.append(

@@ -38,6 +38,12 @@ def created(revision: int, genre_id: int = 0) -> Watched:
 
 
 LINKED = Watched(2, "LINKED", 1, "genre 1")
+CHANGES = (
+    *map(created, range(1, 8)),
+    Watched(8, "LINKED", 1, "genre 1"),
+    Watched(9, "UPDATED", 3, "genre 3"),
+    Watched(10, "UPDATED", 2, "genre 2"),
+)
 
 
 def right_history() -> History:
@@ -78,18 +84,17 @@ def right_history() -> History:
             # A parent came to it since; and a client's memory need not know that.
             asked(18, ROCK, 8.0, 8.1, 1, rpc="GetGenre", revision=8),
             Asked("GetOrCreate", 19, "rock", ROCK, "", 8.2, 8.3, 1),
-            # Read by id, before and after.
+            # Read by id; described by a curator, in an order that nobody was told.
             asked(20, FUNK, 8.2, 8.3, 2, rpc="GetGenre"),
+            asked(21, FUNK, 8.4, 8.6, 2, rpc="UpdateGenre", revision=10),
+            asked(22, DUB, 8.4, 8.7, 3, rpc="UpdateGenre", revision=9),
         ],
-        watched={
-            "steady": [*map(created, range(1, 8)), Watched(8, "LINKED", 1, "genre 1")],
-            "restarted": [*map(created, range(1, 8)), Watched(8, "LINKED", 1, "genre 1")],
-        },
+        watched={"steady": list(CHANGES), "restarted": list(CHANGES)},
         kept=[
-            *(Kept(1, ROCK, 8), Kept(2, FUNK, 2), Kept(3, DUB, 3), Kept(4, "ska", 4)),
+            *(Kept(1, ROCK, 8), Kept(2, FUNK, 10), Kept(3, DUB, 9), Kept(4, "ska", 4)),
             *(Kept(5, "zouk", 5), Kept(6, "fado", 6), Kept(7, "salsa", 7)),
         ],
-        revision=8,
+        revision=10,
     )
 
 
@@ -113,7 +118,7 @@ def test_a_trial_counts_each_genre_once(trial: Trial) -> None:
     trial.judge(right_history())
 
     assert trial.counts["acknowledged creates"] == 5
-    assert trial.counts["changes watched"] == 16
+    assert trial.counts["changes watched"] == 20
     assert not trial.faults
 
 
@@ -286,6 +291,16 @@ BROKEN: dict[str, tuple[str, History]] = {
         "lost",
         History([asked(1, ROCK, 0, 1, 1, created=True)], watched={"w": [created(1, 2)]}),
     ),
+    "watched as another genre than the one that was read of that revision": (
+        "lost",
+        History(
+            [
+                asked(1, ROCK, 0, 1, 1, created=True, revision=1),
+                asked(2, ROCK, 2, 3, 1, rpc="GetGenre", revision=3),
+            ],
+            watched={"w": [created(1), created(2), Watched(3, "LINKED", 2, "genre 2")]},
+        ),
+    ),
     "watched as created twice": (
         "doubled",
         History(watched={"w": [created(1, 1), created(2, 1)]}),
@@ -379,7 +394,7 @@ def _told_late(history: History) -> None:
     [
         (_without_kept, {"lost"}),
         (_reused_id, {"wrong", "lost"}),
-        (_unwatched, {"wrong"}),
+        (_unwatched, {"wrong", "lost"}),
         (_lost_by_the_crash, {"doubled", "lost", "wrong"}),
         (_told_late, {"doubled", "wrong"}),
     ],
