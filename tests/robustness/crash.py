@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from forked_commands import Forked, run_forked
+from forked_commands import run_forked
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1 import genre_registry_pb2_grpc as pb_grpc
 from history import History, Kept
+from killed_server import SERVER_S_MAX, NotStarted, Server
 from made_up import Names, key_of
 from recording import CHANNEL, Caller, Watcher, until
 from recording_worker import join
@@ -44,8 +45,6 @@ KILLS_OF_THE_FIRST = 2
 MOMENTS = {"load": 5, "acknowledged": 3, "checkpoint": 3, "start-up": 3, "shutdown": 3}
 """When a server is killed, and how likely."""
 ROUNDS_LEAST = len(MOMENTS)
-SERVER_S_MAX = 60
-"""How long a server may take to start, or a process to end."""
 CAUGHT_UP_S = 30
 PORTS = (20_000, 32_000)
 """Below those that the system gives to others while our server is away."""
@@ -61,62 +60,6 @@ def run(trial: Trial) -> None:
         folder.mkdir()
         asyncio.run(Crashing(trial, folder, trial.dice.randrange(1 << 30)).run())
         shutil.rmtree(folder)
-
-
-class Server:
-    """
-    A server on one file and one port, however often it is started: each time in a process
-    forked from one that has loaded it, so that kills hit its own start rather than Python's.
-    """
-
-    def __init__(self, folder: Path, target: str) -> None:
-        self.target = target
-        self.database = folder / "registry.db"
-        self._said = folder / "said.jsonl"
-        self._process: Forked | None = None
-
-    def begin(self) -> None:
-        """Start it, and do not wait until it listens."""
-        output = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        try:
-            self._process = Forked(
-                [
-                    *("genre-registry", "serve", "--listen", self.target),
-                    *("--database", str(self.database), "--watch-heartbeat-s", "0.5"),
-                ],
-                *(output, output),
-            )
-        finally:
-            os.close(output)
-
-    def start(self) -> float:
-        """Start it, and return how long it took until it listens, in seconds."""
-        began_s = time.monotonic()
-        self.begin()
-        assert self._process is not None
-        running = self._process
-        is_up = until(
-            lambda: '"listen"' in self._said.read_text() or running.poll() is not None, SERVER_S_MAX
-        )
-        if not is_up or running.poll() is not None:
-            raise NotStarted(f"{running.poll()}: {self._said.read_text()}")
-        return time.monotonic() - began_s
-
-    def stop(self) -> None:
-        """Ask it to end, as systemd does, and do not wait until it does."""
-        assert self._process is not None
-        self._process.terminate()
-
-    def kill(self) -> tuple[int, str]:
-        """End it at once; return its exit code and what it said."""
-        if self._process is None:
-            return 0, ""
-        self._process.kill()
-        return self._process.wait(SERVER_S_MAX), self._said.read_text()
-
-
-class NotStarted(Exception):
-    """The server did not come up again; the message has its exit code and what it said."""
 
 
 class Crashing:
