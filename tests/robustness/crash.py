@@ -218,7 +218,7 @@ class Crashing:
             # A line that says that it asks no more.
             assert worker.stdout is not None
             await asyncio.to_thread(worker.stdout.readline)
-        history = History()
+        history = History(key_of=key_of)
         history.kept, history.revision = await self._listed()
         await asyncio.to_thread(self._end_workers, history.revision)
         reached = history.revision

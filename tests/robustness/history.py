@@ -7,7 +7,7 @@ never answered may have been carried out at any time after it was made, or never
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -67,7 +67,7 @@ class Asked:
 
     @property
     def is_not_found(self) -> bool:
-        return NOT_FOUND in self.error.split()
+        return self.error.startswith(NOT_FOUND)
 
     @property
     def request(self) -> Hashable:
@@ -108,7 +108,7 @@ class Fault:
 @dataclass
 class History:
     """
-    All that was asked and answered.
+    All that was asked and answered, while nobody took genres or their spellings away.
 
     Attributes:
         watched: Each watcher's changes, as it saw them, across its reconnects, from revision
@@ -117,6 +117,7 @@ class History:
         known: Keys whose genres were there before, or were made by others than those asked.
         revision: Where the registry stands once all is over and every watcher had time to
             get there; None if nobody waited.
+        key_of: Returns the key of a name as it was watched; None if that can't be told.
     """
 
     asked: list[Asked] = field(default_factory=list)
@@ -125,6 +126,7 @@ class History:
     kept: list[Kept] | None = None
     known: set[Hashable] = field(default_factory=set)
     revision: int | None = None
+    key_of: Callable[[str], Hashable] | None = None
 
     @property
     def acknowledged(self) -> list[Asked]:
@@ -300,6 +302,14 @@ def _of_watcher(watcher: str, changes: Sequence[Watched], history: History) -> I
     for (revision, genre_id), each in answered.items():
         if history.watched_from < revision <= before and seen.get(revision) != genre_id:
             yield Fault("lost", f"{watcher} did not see revision {revision}, of {each.key}")
+    key_of = history.key_of
+    keys = {each.genre_id: each.key for each in history.acknowledged}
+    for change in changes:
+        key = keys.get(change.genre_id)
+        if key_of is not None and key is not None and key_of(change.name) != key:
+            yield Fault(
+                "wrong", f"{watcher} saw {change.genre_id} as {change.name}, and it is {key}"
+            )
     if history.revision is not None and before != history.revision:
         yield Fault("lost", f"{watcher} got to revision {before}, the registry to "
                     f"{history.revision}")  # fmt: skip

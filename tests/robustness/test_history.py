@@ -301,6 +301,14 @@ BROKEN: dict[str, tuple[str, History]] = {
             watched={"w": [created(1), created(2), Watched(3, "LINKED", 2, "genre 2")]},
         ),
     ),
+    "watched under another's name": (
+        "wrong",
+        History(
+            [asked(1, ROCK, 0, 1, 1, created=True)],
+            watched={"w": [Watched(1, "CREATED", 1, FUNK)]},
+            key_of=str,
+        ),
+    ),
     "watched as created twice": (
         "doubled",
         History(watched={"w": [created(1, 1), created(2, 1)]}),
