@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
-from history import Asked, History, Watched
+from history import NOT_FOUND, Asked, History, Watched
 from made_up import Names, key_of
 
 from worker_client import (
@@ -33,7 +33,7 @@ CAUGHT_UP_S = 30
 
 
 class Worker:
-    """Asks for what everybody asks for, until told to stop."""
+    """Asks for what everybody asks for, in two threads that share a client, until told to stop."""
 
     def __init__(self, client: GenreRegistryClient, chosen: Any, output: TextIO) -> None:
         self._client = client
@@ -121,7 +121,9 @@ class Worker:
                 answers = list(ask())
             except RegistryError as error:
                 # Which of its tries it was that failed so, the client does not say: no reason.
-                said = "NOT_FOUND" if isinstance(error, GenreNotFound) else type(error).__name__
+                # One that remembers also shares requests that other threads made a little before.
+                is_news = isinstance(error, GenreNotFound) and not self._remembers
+                said = NOT_FOUND if is_news else type(error).__name__
                 self._note_all(rpc, call, request_id, start_s, [(n, None) for n in names], said)
                 continue
             self._note_all(rpc, call, request_id, start_s, answers)
@@ -192,8 +194,11 @@ def main() -> None:
             worker = Worker(client, chosen, output)
             signal.signal(signal.SIGTERM, lambda *_: worker.stopping.set())
             watching = threading.Thread(target=worker.watch)
-            watching.start()
+            working = threading.Thread(target=worker.work)
+            for thread in (watching, working):
+                thread.start()
             worker.work()
+            working.join()
             print("asks no more", flush=True)
             worker.see_up_to(int(sys.stdin.readline()))
         watching.join()
