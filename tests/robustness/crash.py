@@ -24,7 +24,7 @@ import grpc
 from forked_commands import run_forked
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1 import genre_registry_pb2_grpc as pb_grpc
-from history import History, Kept
+from history import Asked, History, Kept
 from killed_server import SERVER_S_MAX, NotStarted, Server
 from made_up import Names, key_of
 from recording import CHANNEL, Caller, Watcher, until
@@ -236,7 +236,11 @@ class Crashing:
         await self._kill()
         await self._look_at_what_is_left()
         await self._checked()
-        self._trial.count("calls cut off or given up", _cut(history))
+        cut = {each.call: each.request_id for each in history.asked if _is_cut(each)}
+        retried = {e.call: e.request_id for e in history.acknowledged if e.request_id}
+        again = set(cut.values()) & set(retried.values())
+        self._trial.count("calls cut off or given up", len(cut))
+        self._trial.count("of these, answered when tried again", len(again))
         self._trial.judge(history)
 
     def _end_workers(self, revision: int) -> None:
@@ -271,9 +275,9 @@ class Crashing:
         return random.Random(self._dice.random())
 
 
-def _cut(history: History) -> int:
-    """Return how many calls ended without an answer from the registry."""
-    return len({each.call for each in history.asked if each.error and not each.is_not_found})
+def _is_cut(asked: Asked) -> bool:
+    """Whether a call ended without an answer from the registry."""
+    return bool(asked.error) and not asked.is_not_found
 
 
 def _free_port(dice: random.Random) -> int:
