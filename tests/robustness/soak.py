@@ -89,6 +89,7 @@ def run(trial: Trial) -> None:
     finally:
         if server.process is not None:
             server.process.kill()
+            server.process.wait(READY_S)
         reading.join()
 
 
@@ -96,9 +97,10 @@ def _read(server: Server, trial: Trial) -> None:
     """Take what the server logs, which it would otherwise keep for a while."""
     assert server.process is not None
     assert server.process.stdout is not None
-    for line in server.process.stdout:
-        if '"defect"' in line:
-            trial.fault("defect", line)
+    with server.process.stdout as lines:
+        for line in lines:
+            if '"defect"' in line:
+                trial.fault("defect", line)
 
 
 async def _soak(trial: Trial, server: Server) -> list[Held]:
