@@ -57,7 +57,7 @@ class Trial:
         """Count what a history holds, and write down each rule that it breaks."""
         self.count("names asked for", len(history.asked))
         self.count("acknowledged", len(history.acknowledged))
-        self.count("acknowledged creates", len(history.creations))
+        self.count("acknowledged creates", len({each.genre_id for each in history.creations}))
         self.count("changes watched", sum(map(len, history.watched.values())))
         self.faults += faults_of(history)
 
