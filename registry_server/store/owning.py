@@ -19,9 +19,11 @@ from registry_server.store.failures import (
     DatabaseReadOnly,
     at_the_desk,
     refuse_folder,
+    refuse_wal_alone,
 )
 from registry_server.store.lock import Held, announce, exclusive_lock, lock_unwritten
 from registry_server.store.migrating import check_ours, due, migrate
+from registry_server.store.wal import unread_changes
 from registry_server.vocabulary.backup import BackupDiskFull, BackupFailed
 from registry_server.vocabulary.refusals import RegistryError
 
@@ -102,6 +104,9 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
         DatabaseUnusable: it can't be opened or migrated.
     """
     with at_the_desk(path):
+        refuse_wal_alone(path)
+        unread = unread_changes(path)
+        lost = [f"WAL: {unread}"] if unread else []
         backed_up = _back_up_before(path, _due(path))
         connection = writing_engine(path).connect()
         try:
@@ -111,7 +116,7 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
         except BaseException:
             connection.close()
             raise
-        return connection, backed_up + migrated
+        return connection, lost + backed_up + migrated
 
 
 def _due(path: Path) -> str:
