@@ -77,8 +77,8 @@ def check(path: Path) -> Report:
             return Report(empty, (), concerns, judged=False, has_registry=False)
         if migration != schema.HEAD:
             advice = f"genre-registry migrate brings it to {schema.HEAD}; check it then"
-            facts = (f"undamaged, at migration {migration}", advice)
-            return Report(facts, (), concerns, judged=False)
+            undamaged = f"undamaged, at migration {migration}"
+            return Report((undamaged, advice), (), concerns, judged=False)
         check_whole(connection, path)
         if untruths := tuple(_untruths(connection)):
             return Report((), untruths, concerns)

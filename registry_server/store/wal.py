@@ -47,8 +47,8 @@ def unread_changes(path: Path) -> str:
         return ""
     what = f"from frame {seen.first} on" if seen.first else "as a whole, for its header is damaged"
     return (
-        f"{wal.name} can't be read {what}, and changes ({seen.changes} at least) that are in it are "
-        "lost. A power cut leaves the like of changes that nobody was told of yet; if there was "
+        f"{wal.name} can't be read {what}, and changes ({seen.changes} at least) that are in it "
+        "are lost. A power cut leaves the like of changes that nobody was told of yet; if there was "
         "none, the disk lost what was acknowledged: look at dmesg, and compare with a backup"
     )
 

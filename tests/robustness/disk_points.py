@@ -21,8 +21,8 @@ from registry_server.store.checking import check
 from registry_server.store.failures import DatabaseUnusable
 
 KNOWN = [f"Known {number} xq" for number in range(30)]
-EDITS = 115
-"""So many changes, one by one, leave a WAL that the script's first changes make too long."""
+WAL_BYTES = 985 * 4120
+"""So long a WAL is moved into the file with one of the script's first changes."""
 FULL = "RESOURCE_EXHAUSTED STORAGE_FULL"
 FAILED = "UNAVAILABLE STORAGE_FAILED"
 GONE = {"UNAVAILABLE", "UNAVAILABLE SHUTTING_DOWN"}
@@ -53,6 +53,7 @@ class DiskPoints:
         self._database = self._folder / "registry.db"
         self._kept = trial.folder / "at-the-start"
         self.disk = FaultyDisk(trial.folder / "control", self._database)
+        self._before = 0
         self._prepare()
 
     def _prepare(self) -> None:
@@ -62,14 +63,16 @@ class DiskPoints:
         assert target is not None, server.said
         with Caller(target) as caller:
             caller.create_all(KNOWN)
-            for number in range(EDITS):
-                caller.create(f"Before {number} xq")
+            wal = self._database.with_name("registry.db-wal")
+            while wal.stat().st_size < WAL_BYTES:
+                self._before += 1
+                caller.create(f"Before {self._before} xq")
             assert not caller.errors, caller.errors
         server.end(signal.SIGKILL)
         shutil.copytree(self._folder, self._kept)
 
     def all_points(self) -> Iterator[DiskFault]:
-        """Give every fault there can be, in no order: first those that pass, then those that last."""
+        """Give every fault, in no order: first those that pass, then those that last."""
         counts = self._count()
         for kind, number in counts.items():
             self._trial.figure(f"{kind}s of the script", str(number))
@@ -115,7 +118,9 @@ class DiskPoints:
         code = server.end()
         if not self.disk.failed:
             self._trial.count("points that a run did not come to")
-        self._trial.count(f"{fault.kind} failed" if fault.error > 0 else f"killed in a {fault.kind}")
+        self._trial.count(
+            f"{fault.kind} failed" if fault.error > 0 else f"killed in a {fault.kind}"
+        )
         for told in caller.errors:
             self._trial.count(f"told {told}")
         for wrong in self._wrong(fault, caller.errors, server, code):
@@ -197,7 +202,7 @@ class DiskPoints:
             history = History(caller.asked, {"afterwards": watched}, kept=kept, known=known)
             history.known |= {each.key for each in caller.asked if each.rpc == "LookupGenre"}
             self._trial.judge(history)
-            if len(kept) < len(KNOWN) + EDITS:
+            if len(kept) < len(KNOWN) + self._before:
                 self._trial.fault("lost", f"{what}: {len(kept)} genres are left")
             self._compare(what, reader, expected)
             if not reader.create(f"After {what} xq"):
