@@ -105,11 +105,11 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
     """
     with at_the_desk(path):
         refuse_wal_alone(path)
-        unread = unread_changes(path)
-        lost = [f"WAL: {unread}"] if unread else []
+        had_wal = path.with_name(path.name + "-wal").exists()
         backed_up = _back_up_before(path, _due(path))
         connection = writing_engine(path).connect()
         try:
+            lost = _unread(connection, path) if had_wal else []
             migrated = migrate(connection, path)
             if migrated:
                 _sync_folder(path)
@@ -117,6 +117,18 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
             connection.close()
             raise
         return connection, lost + backed_up + migrated
+
+
+def _unread(connection: Connection, path: Path) -> list[str]:
+    """Say in a line what SQLite left unread in the WAL that it found; nothing is written yet."""
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None
+    try:
+        moved = driver_connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error:
+        return []  # the disk is full, say: whatever it is, it is met again
+    unread = unread_changes(path, frames_read=max(0, moved[1]))
+    return [f"WAL: {unread}"] if unread else []
 
 
 def _due(path: Path) -> str:

@@ -7,11 +7,14 @@ those behind it.
 Source: https://sqlite.org/fileformat2.html#the_write_ahead_log
 """
 
+import os
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _MAGIC = 0x377F0682
 """Of words in the machine's own order, the little end first; with the lowest bit, the big one."""
@@ -31,60 +34,73 @@ class _Seen:
     changes: int
 
 
-def unread_changes(path: Path) -> str:
+def unread_changes(path: Path, *, frames_read: int | None = None) -> str:
     """
-    Say, in a sentence, what lies in the WAL of the database *path* and will not be read: a
-    change that was written to its end, behind what is damaged. "" if there is nothing.
+    Say, in a sentence, what lies in the WAL of the database *path* and is not read: a change
+    that was written to its end, behind what is damaged. "" if there is nothing.
+
+    Args:
+        frames_read: How many frames SQLite has read of it; None has them summed up here, which
+            takes seconds of a long one.
     """
     wal = path.with_name(path.name + "-wal")
-    seen = _look(wal)
-    if seen is not None:
+    seen = _look(wal, frames_read)
+    if seen is not None and frames_read is None:
         # Beside a server, it may just have been half written.
         time.sleep(_SETTLED_S)
-        if _look(wal) != seen:
+        if _look(wal, None) != seen:
             seen = None
     if seen is None:
         return ""
     what = f"from frame {seen.first} on" if seen.first else "as a whole, for its header is damaged"
     return (
         f"{wal.name} can't be read {what}, and changes ({seen.changes} at least) that are in it "
-        "are lost. A power cut leaves the like of changes that nobody was told of yet; if there was "
+        "are lost. A power cut leaves the like of changes that nobody was told of; if there was "
         "none, the disk lost what was acknowledged: look at dmesg, and compare with a backup"
     )
 
 
-def _look(wal: Path) -> _Seen | None:
-    try:
-        content = wal.read_bytes()
-    except OSError:
-        return None
-    if len(content) < _HEADER.size:
-        return None
-    magic, _, page_bytes, _, *salts, sum_0, sum_1 = _HEADER.unpack_from(content)
-    order = ">" if magic & 1 else "<"
-    header = content[: _HEADER.size - 8]
-    salt = (salts[0], salts[1])
-    if magic & ~1 != _MAGIC or _sums(header, order, (0, 0)) != (sum_0, sum_1):
-        return _Seen(salt, 0, 1) if any(content) else None
-    sums = (sum_0, sum_1)
-    frames = _frames(content, page_bytes)
-    for number, (at, frame) in enumerate(frames, 1):
-        page = content[at + _FRAME.size : at + _FRAME.size + page_bytes]
-        if frame[2:4] == salt:
-            sums = _sums(page, order, _sums(content[at : at + 8], order, sums))
-            if sums == frame[4:6]:
-                continue
-        behind = [frame, *(other for _, other in frames)]
-        changes = sum(other[1] != 0 and other[2:4] == salt for other in behind)
-        return _Seen(salt, number, changes) if changes else None
+def _look(wal: Path, frames_read: int | None) -> _Seen | None:
+    with suppress(OSError), wal.open("rb") as file:
+        return _look_into(file, frames_read)
     return None
 
 
-def _frames(content: bytes, page_bytes: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Give where each whole frame begins, and its header."""
-    size = _FRAME.size + page_bytes
-    for at in range(_HEADER.size, len(content) - size + 1, size):
-        yield at, _FRAME.unpack_from(content, at)
+def _look_into(file: BinaryIO, frames_read: int | None) -> _Seen | None:
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return None
+    magic, _, page_bytes, _, *salts, sum_0, sum_1 = _HEADER.unpack(header)
+    order = ">" if magic & 1 else "<"
+    salt = (salts[0], salts[1])
+    if magic & ~1 != _MAGIC or _sums(header[:-8], order, (0, 0)) != (sum_0, sum_1):
+        return _Seen(salt, 0, 1) if any(header) else None
+    sums, first, changes = (sum_0, sum_1), 0, 0
+    for number, (head, page) in enumerate(_frames(file, page_bytes, frames_read), 1):
+        _, size, *salt_and_sums = head
+        is_of_it = salt_and_sums[:2] == salts
+        if not first and frames_read is not None and number <= frames_read:
+            continue
+        if not first and frames_read is None and is_of_it:
+            sums = _sums(page, order, _sums(_FRAME.pack(*head)[:8], order, sums))
+            if list(sums) == salt_and_sums[2:]:
+                continue
+        first = first or number
+        changes += is_of_it and size != 0
+    return _Seen(salt, first, changes) if changes else None
+
+
+def _frames(
+    file: BinaryIO, page_bytes: int, frames_read: int | None
+) -> Iterator[tuple[tuple[int, ...], bytes]]:
+    """Give each whole frame: its header, and its page where that has to be summed up."""
+    left = (os.fstat(file.fileno()).st_size - _HEADER.size) // (_FRAME.size + page_bytes)
+    for _ in range(left):
+        head = _FRAME.unpack(file.read(_FRAME.size))
+        page = b"" if frames_read is not None else file.read(page_bytes)
+        if frames_read is not None:
+            file.seek(page_bytes, os.SEEK_CUR)
+        yield head, page
 
 
 def _sums(content: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]:

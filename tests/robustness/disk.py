@@ -8,7 +8,7 @@ from faulty_disk import made_library
 from launching import Launcher
 from trial import Trial
 
-POINTS_AT_LEAST = 4
+POINTS_AT_LEAST = 2
 DAMAGED_EACH = 3
 """One damaged WAL for so many points."""
 OTHERS_EACH = 40

@@ -22,6 +22,7 @@ from registry_server.store.failures import DatabaseUnusable
 
 CHANGES = 60
 DISK_MIB = 2
+FILLS = 2
 WAL_HEADER_BYTES = 32
 FRAME_BYTES = 24 + 4096
 """Of a WAL. Source: https://sqlite.org/fileformat2.html#the_write_ahead_log"""
@@ -40,7 +41,7 @@ class DamagedWal:
         self._wal = self._folder / "registry.db-wal"
         self._kept = trial.folder / "killed"
         # Closed once: a WAL that is lost as a whole leaves a registry, not an empty file.
-        launcher.launch("migrate", "--database", self._database).wait()
+        lay_down(trial, launcher, self._database)
         server = launcher.serve(self._database)
         with Caller(_target_of(server)) as caller:
             for number in range(CHANGES):
@@ -106,14 +107,22 @@ class DamagedWal:
         return [*report.facts, *report.faults, *report.concerns]
 
 
+def lay_down(trial: Trial, launcher: Launcher, database: Path) -> None:
+    """Lay down an empty registry, which is made once."""
+    empty = trial.folder / "empty.db"
+    if not empty.exists():
+        launcher.launch("migrate", "--database", empty).wait()
+    shutil.copy(empty, database)
+
+
 def try_lost_files(trial: Trial, launcher: Launcher) -> None:
     """Have the database, or its WAL, vanish or be replaced under a server."""
     for what in ("database vanishes", "WAL vanishes", "database is replaced", "WAL is replaced"):
         folder = trial.folder / f"lost-{trial.dice.randrange(1 << 30)}"
         folder.mkdir()
         database, other = folder / "registry.db", folder / "other.db"
-        launcher.launch("migrate", "--database", database).wait()
-        shutil.copy(database, other)
+        lay_down(trial, launcher, database)
+        lay_down(trial, launcher, other)
         server = launcher.serve(database)
         lost = database if "database" in what else folder / "registry.db-wal"
         with Caller(_target_of(server)) as caller:
@@ -166,7 +175,7 @@ def try_full_disk(trial: Trial, launcher: Launcher) -> None:
         server = launcher.serve(database)
         asked: list[Asked] = []
         with Caller(_target_of(server)) as caller:
-            for fill in range(3):
+            for fill in range(FILLS):
                 _until_full(trial, caller, ballast, fill)
                 ballast.unlink(missing_ok=True)
                 if not caller.create(f"Room again {fill} xq"):

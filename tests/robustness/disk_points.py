@@ -21,8 +21,8 @@ from registry_server.store.checking import check
 from registry_server.store.failures import DatabaseUnusable
 
 KNOWN = [f"Known {number} xq" for number in range(30)]
-WAL_BYTES = 985 * 4120
-"""So long a WAL is moved into the file with one of the script's first changes."""
+EDITS = 50
+"""Changes in the WAL of the server that was killed, which the next start moves into the file."""
 FULL = "RESOURCE_EXHAUSTED STORAGE_FULL"
 FAILED = "UNAVAILABLE STORAGE_FAILED"
 GONE = {"UNAVAILABLE", "UNAVAILABLE SHUTTING_DOWN"}
@@ -53,20 +53,17 @@ class DiskPoints:
         self._database = self._folder / "registry.db"
         self._kept = trial.folder / "at-the-start"
         self.disk = FaultyDisk(trial.folder / "control", self._database)
-        self._before = 0
         self._prepare()
 
     def _prepare(self) -> None:
-        """Keep the files of a server that was killed over a long WAL."""
+        """Keep the files of a server that was killed, with all that it wrote in its WAL."""
         server = self._serve()
         target = server.target()
         assert target is not None, server.said
         with Caller(target) as caller:
             caller.create_all(KNOWN)
-            wal = self._database.with_name("registry.db-wal")
-            while wal.stat().st_size < WAL_BYTES:
-                self._before += 1
-                caller.create(f"Before {self._before} xq")
+            for number in range(EDITS):
+                caller.create(f"Before {number} xq")
             assert not caller.errors, caller.errors
         server.end(signal.SIGKILL)
         shutil.copytree(self._folder, self._kept)
@@ -202,7 +199,7 @@ class DiskPoints:
             history = History(caller.asked, {"afterwards": watched}, kept=kept, known=known)
             history.known |= {each.key for each in caller.asked if each.rpc == "LookupGenre"}
             self._trial.judge(history)
-            if len(kept) < len(KNOWN) + self._before:
+            if len(kept) < len(KNOWN) + EDITS:
                 self._trial.fault("lost", f"{what}: {len(kept)} genres are left")
             self._compare(what, reader, expected)
             if not reader.create(f"After {what} xq"):

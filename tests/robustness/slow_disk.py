@@ -93,7 +93,7 @@ async def _try_all(trial: Trial, server: Launched, disk: FaultyDisk) -> list[Ask
             if each.error:
                 trial.fault("other", f"at {sync_s} s a sync a create was told {each.error}")
         if sync_s > DOOMED_S:
-            asked += await _try_doomed(trial, target)
+            asked += await _try_doomed(trial, target, p99(unslowed[0].took_s))
     _compare(trial, unslowed, slowed)
     disk.slow_down(0)
     return asked
@@ -107,10 +107,7 @@ def _compare(trial: Trial, unslowed: Sequence[Level], slowed: Sequence[Level]) -
     for level in slowed:
         at = f"at +{level.sync_s * 1000:.0f} ms"
         over_s = p99(level.took_s) - own_s
-        syncs = p99(level.syncs)
-        trial.figure(f"p99 of syncs a create waits for {at}", f"{syncs:.0f}")
-        if syncs > SYNCS_MAX:
-            trial.fault("queued", f"{at} a create waits for {syncs:.0f} syncs (p99)")
+        trial.figure(f"p99 of syncs begun meanwhile {at}", f"{p99(level.syncs):.0f}")
         trial.figure(f"p99 of creates {at}", f"{p99(level.took_s) * 1000:.0f} ms")
         trial.figure(f"beyond that, in syncs, {at}", f"{over_s / level.sync_s:.2f}")
         trial.figure(f"p99 of health checks {at}", f"{p99(level.health_s) * 1000:.0f} ms")
@@ -164,8 +161,11 @@ async def _create(stub: Any, name: str, deadline_s: float) -> Asked:
     return asked(genre_id=genre.id, created=answer.created, revision=genre.revision)
 
 
-async def _try_doomed(trial: Trial, target: str) -> list[Asked]:
-    """Have calls wait behind a commit that outlasts them: nothing is written for them."""
+async def _try_doomed(trial: Trial, target: str, own_s: float) -> list[Asked]:
+    """
+    Have calls wait behind a commit that outlasts them: nothing is written for them. *own_s* is
+    what the machine takes.
+    """
     async with grpc.aio.insecure_channel(target) as channel:
         stub: Any = GenreRegistryStub(channel)
         blocking = asyncio.create_task(_create(stub, f"Blocking {trial.seed} xq", DEADLINE_S))
@@ -177,7 +177,7 @@ async def _try_doomed(trial: Trial, target: str) -> list[Asked]:
         trial.count("calls whose deadline passed before their turn", DOOMED if waited else 0)
         for each in doomed if waited else ():
             late_s = each.end_s - each.start_s - DOOMED_S
-            if not each.error.startswith("DEADLINE_EXCEEDED") or late_s > LATE_S_MAX:
+            if not each.error.startswith("DEADLINE_EXCEEDED") or late_s > LATE_S_MAX + own_s:
                 trial.fault("slow", f"a deadline: {each.error or 'created'}, {late_s:.3f} s late")
             wanted = pb.LookupGenreRequest(name=each.name)
             with suppress(grpc.aio.AioRpcError):
