@@ -227,3 +227,40 @@ def test_genres_that_a_migration_kept_apart_are_no_fault(copy: Path) -> None:
 
     assert "kept apart" in migrated.stdout
     assert check(copy).returncode == 0
+
+
+@pytest.fixture
+def killed(server: Server, registry: GenreRegistryClient) -> Path:
+    """The database of a server that was killed, with twenty changes in its WAL."""
+    for number in range(20):
+        registry.get_or_create(f"Genre {number}")
+    server.kill()
+    return server.database
+
+
+def wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+@pytest.mark.parametrize(("byte", "told"), [(20, "its header"), (30_000, "from frame 8 on")])
+def test_a_wal_that_is_not_read_to_its_end_is_told(killed: Path, byte: int, told: str) -> None:
+    """SQLite drops what is behind a flipped bit and says nothing: the check and a start say it."""
+    damaged = bytearray(wal_of(killed).read_bytes())
+    damaged[byte] ^= 1
+    wal_of(killed).write_bytes(damaged)
+
+    checked = check(killed)
+    migrated = run("genre-registry", "migrate", "--database", killed)
+
+    assert "WARNING: registry.db-wal can't be read" in checked.stderr
+    assert told in checked.stderr
+    assert "WAL: registry.db-wal can't be read" in migrated.stdout
+    assert "WARNING" not in check(killed).stderr
+
+
+def test_a_whole_wal_raises_no_concern(killed: Path) -> None:
+    """Nor one that begins anew over an older one; what can't be known is said all the same."""
+    checked = check(killed)
+
+    assert "can't be read" not in checked.stderr
+    assert "not checked: whether registry.db-wal lost its end" in checked.stdout

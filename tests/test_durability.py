@@ -117,6 +117,53 @@ def test_a_replaced_file_is_not_written_to(server: Server, registry: GenreRegist
     assert server.process.wait(ENDING_S) == 74
 
 
+def test_a_vanished_file_is_not_begun_anew(server: Server, registry: GenreRegistryClient) -> None:
+    """The WAL that is left tells that there was one: an empty registry would give ids anew."""
+    registry.get_or_create("Before")
+    server.database.unlink()
+    with pytest.raises(RegistryUnavailable):
+        registry.get_or_create("After", deadline_s=3)
+    assert server.process.wait(ENDING_S) == 74
+    wal = server.database.with_name("registry.db-wal")
+    left = wal.read_bytes()
+
+    for command in ("serve", "migrate", "check"):
+        refused = run_installed("genre-registry", command, "--database", str(server.database))
+        assert (refused.returncode, refused.stderr.count("\n")) == (66, 1), refused.stderr
+        assert "registry.db is gone" in refused.stderr.replace(f"{server.database.parent}/", "")
+    assert (wal.read_bytes(), server.database.exists()) == (left, False)
+
+
+def test_a_file_put_in_its_place_is_not_mixed_with_it(
+    server: Server, registry: GenreRegistryClient, start_server: StartServer, tmp_path: Path
+) -> None:
+    """The WAL of the one is never read with the other."""
+    registry.get_or_create("Before")
+    registry.backup(str(tmp_path / "backup.db"))
+    registry.batch_get_or_create([f"genre {number}" for number in range(500)])
+    (tmp_path / "backup.db").replace(server.database)
+    with pytest.raises(RegistryUnavailable):
+        registry.get_or_create("After", deadline_s=3)
+    assert server.process.wait(ENDING_S) == 74
+
+    with GenreRegistryClient(start_server().target) as registry:
+        assert [genre.name for genre in registry.list_genres()] == ["Before"]
+
+
+def test_a_vanished_wal_costs_nothing(
+    server: Server, registry: GenreRegistryClient, start_server: StartServer
+) -> None:
+    """The server holds what was in it, moves that into the file, and starts afresh."""
+    registry.batch_get_or_create([f"genre {number}" for number in range(50)])
+    server.database.with_name("registry.db-wal").unlink()
+    with pytest.raises(RegistryUnavailable):
+        registry.get_or_create("After", deadline_s=3)
+    assert server.process.wait(ENDING_S) == 74
+
+    with GenreRegistryClient(start_server().target) as registry:
+        assert len(list(registry.list_genres())) == 50
+
+
 def test_a_second_scan_writes_nothing(
     server: Server, registry: GenreRegistryClient, tmp_path: Path
 ) -> None:

@@ -118,7 +118,7 @@ def _check(settings: Settings) -> None:
         refuse(error, error.exit_code)
     for fact in (*report.facts, *around.facts):
         click.echo(fact)
-    for concern in around.concerns:
+    for concern in (*report.concerns, *around.concerns):
         _warn(concern)
     for fault in report.faults:
         click.echo(f"FAULT: {fault}", err=True)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from registry_server.store.failures import (
     DatabaseNewer,
     at_the_desk,
     refuse_folder,
+    refuse_wal_alone,
 )
 from registry_server.store.migrating import (
     check_ours,
@@ -23,6 +24,7 @@ from registry_server.store.migrating import (
     key_versions,
     migration_of,
 )
+from registry_server.store.wal import unread_changes
 from registry_server.vocabulary.identity import (
     KEY_VERSION,
     UNICODE_VERSION,
@@ -35,12 +37,13 @@ from registry_server.vocabulary.refusals import InvalidName
 @dataclass(frozen=True, slots=True)
 class Report:
     """
-    What a check saw: facts, and faults. `judged` is False where there was nothing to judge,
-    `has_registry` where there is nothing at all.
+    What a check saw: facts, faults, and what looks like a fault and may be none. `judged` is
+    False where there was nothing to judge, `has_registry` where there is nothing at all.
     """
 
     facts: tuple[str, ...]
     faults: tuple[str, ...] = ()
+    concerns: tuple[str, ...] = ()
     judged: bool = True
     has_registry: bool = True
 
@@ -53,10 +56,13 @@ def check(path: Path) -> Report:
         DatabaseUnusable: it can't be read, or is not a registry's.
     """
     with at_the_desk(path), ExitStack() as stack:
+        refuse_wal_alone(path.resolve())
         if not path.exists():
             raise DatabaseMissing(path)
         refuse_folder(path)
         path = path.resolve()
+        unread = unread_changes(path)
+        concerns = (f"{unread}.",) if unread else ()
         engine = inspecting_engine(path)
         stack.callback(engine.dispose)
         connection = stack.enter_context(engine.begin())
@@ -65,18 +71,20 @@ def check(path: Path) -> Report:
         if migration is not None and migration > schema.HEAD:
             raise DatabaseNewer(path, f"migration {migration}")
         if damage := tuple(_damage(connection)):
-            return Report((), damage)
+            return Report((), damage, concerns)
         if migration is None:
             empty = ("empty; genre-registry serve sets it up",)
-            return Report(empty, judged=False, has_registry=False)
+            return Report(empty, (), concerns, judged=False, has_registry=False)
         if migration != schema.HEAD:
             advice = f"genre-registry migrate brings it to {schema.HEAD}; check it then"
-            return Report((f"undamaged, at migration {migration}", advice), judged=False)
+            undamaged = f"undamaged, at migration {migration}"
+            return Report((undamaged, advice), (), concerns, judged=False)
         check_whole(connection, path)
         if untruths := tuple(_untruths(connection)):
-            return Report((), untruths)
+            return Report((), untruths, concerns)
         keys = key_versions(connection, path)
-        return Report((f"migration {migration}, {_told(*keys)}", *_facts(connection)))
+        facts = (f"migration {migration}, {_told(*keys)}", *_facts(connection), *_unknown(path))
+        return Report(facts, (), concerns)
 
 
 def refuse_unservable(path: Path) -> None:
@@ -133,7 +141,15 @@ def _facts(connection: Connection) -> Iterator[str]:
     yield f"genres: {_count(connection, schema.genre)}"
     yield f"spellings: {_count(connection, schema.spelling)}"
     yield f"compounds to review: {_count(connection, schema.review)}"
+
+
+def _unknown(path: Path) -> Iterator[str]:
+    """Say what no look at the file can tell."""
     yield "not checked: whether the disk kept what it was told to keep before the last power cut"
+    wal = path.with_name(path.name + "-wal")
+    with suppress(FileNotFoundError):
+        if wal.stat().st_size:
+            yield f"not checked: whether {wal.name} lost its end, which leaves no trace"
 
 
 def _damage(connection: Connection) -> Iterator[str]:

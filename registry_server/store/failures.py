@@ -137,6 +137,30 @@ class DatabaseMissing(DatabaseUnusable):
         )
 
 
+class DatabaseVanished(DatabaseMissing):
+    """Only its WAL is left; SQLite would remove that, and begin an empty registry."""
+
+    def __init__(self, path: Path, wal: Path) -> None:
+        DatabaseUnusable.__init__(
+            self,
+            f"The database {path} is gone: {wal.name}, with its latest changes, lies there alone. "
+            f"Put {path.name} back beside it, or move {wal.name} to a safe place and restore a "
+            f"backup: genre-registry restore BACKUP --database {path}",
+        )
+
+
+def refuse_wal_alone(path: Path) -> None:
+    """
+    Refuse to begin anew where a database was.
+
+    Raises:
+        DatabaseVanished: *path* is gone, and its WAL is not.
+    """
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and not path.exists():
+        raise DatabaseVanished(path, wal)
+
+
 class DatabaseNewer(DatabaseUnusable):
     exit_code = 76
 

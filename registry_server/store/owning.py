@@ -19,9 +19,11 @@ from registry_server.store.failures import (
     DatabaseReadOnly,
     at_the_desk,
     refuse_folder,
+    refuse_wal_alone,
 )
 from registry_server.store.lock import Held, announce, exclusive_lock, lock_unwritten
 from registry_server.store.migrating import check_ours, due, migrate
+from registry_server.store.wal import unread_changes
 from registry_server.vocabulary.backup import BackupDiskFull, BackupFailed
 from registry_server.vocabulary.refusals import RegistryError
 
@@ -102,16 +104,31 @@ def open_writer(path: Path) -> tuple[Connection, list[str]]:
         DatabaseUnusable: it can't be opened or migrated.
     """
     with at_the_desk(path):
+        refuse_wal_alone(path)
+        had_wal = path.with_name(path.name + "-wal").exists()
         backed_up = _back_up_before(path, _due(path))
         connection = writing_engine(path).connect()
         try:
+            lost = _unread(connection, path) if had_wal else []
             migrated = migrate(connection, path)
             if migrated:
                 _sync_folder(path)
         except BaseException:
             connection.close()
             raise
-        return connection, backed_up + migrated
+        return connection, lost + backed_up + migrated
+
+
+def _unread(connection: Connection, path: Path) -> list[str]:
+    """Say in a line what SQLite left unread in the WAL that it found; nothing is written yet."""
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None
+    try:
+        moved = driver_connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error:
+        return []  # the disk is full, say: whatever it is, it is met again
+    unread = unread_changes(path, frames_read=max(0, moved[1]))
+    return [f"WAL: {unread}"] if unread else []
 
 
 def _due(path: Path) -> str:

@@ -1,6 +1,7 @@
 """The store on one SQLite file: one thread that writes, a few that read."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from registry_server.vocabulary.backup import Backup
     from registry_server.vocabulary.records import Filling, Record
 
+log = logging.getLogger(__name__)
+
 Asked = TypeVarTuple("Asked")
 Found = TypeVar("Found")
 
@@ -72,7 +75,8 @@ class SqliteStore:
         self.damage = ""
         """What it was found to be, if that was damage."""
         self._path = path
-        self._file = _identity_of(path)
+        self._files = _identities_of(path)
+        self._displaced = False
         self._writer = writer
         self._writing = writing
         self._readers = readers
@@ -267,9 +271,22 @@ class SqliteStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, read)
 
+    @property
+    def may_be_closed(self) -> bool:
+        """
+        Whether what is in the WAL may be moved into the file: also when only their names are
+        gone, or others' now, so that no other file is ever read with this WAL. Where there is
+        no file any more, the WAL stays as what tells so.
+        """
+        return not self.failed or (self._displaced and self._path.exists())
+
     def _see_that_it_is_ours(self) -> None:
         # An unlinked file would go on taking commits that nobody can ever read.
-        if self.failed or _identity_of(self._path) != self._file:
+        if not self.failed and _identities_of(self._path) != self._files:
+            self._displaced = True
+            log.error("the database, or the WAL beside it, was moved or replaced: %s", self._path)
+            raise StorageFailed
+        if self.failed:
             raise StorageFailed(self.damage)
 
     @contextmanager
@@ -316,8 +333,8 @@ async def open_store(
             store.stop_backups()
             reading.shutdown()
             readers.dispose()
-            # After a failure nothing in memory can be trusted, and nothing more is written.
-            if not store.failed:
+            # After a failed write nothing in memory can be trusted, and nothing more is written.
+            if store.may_be_closed:
                 await loop.run_in_executor(writing, close_writer, writer)
 
 
@@ -332,6 +349,11 @@ def _changes_of(connection: Connection) -> int:
     """Return how many rows were ever changed through the connection."""
     driver_connection = connection.connection.driver_connection
     return driver_connection.total_changes if driver_connection is not None else 0
+
+
+def _identities_of(path: Path) -> list[tuple[int, int] | None]:
+    """Return which files the database and its WAL are."""
+    return [_identity_of(each) for each in (path, path.with_name(path.name + "-wal"))]
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:
