@@ -120,7 +120,7 @@ def faults_of(history: History) -> list[Fault]:
     return [
         *(fault for key, asked in by_key.items() for fault in _of_key(key, asked, history)),
         *_ids_are_of_one_key(history.acknowledged),
-        *_revisions_rise(history.creations),
+        *_revisions_rise(history),
         *(
             fault
             for watcher, changes in history.watched.items()
@@ -167,8 +167,16 @@ def _ids_are_of_one_key(answered: Sequence[Asked]) -> Iterator[Fault]:
             yield Fault("wrong", f"id {genre_id} was answered for {sorted(map(str, shared))}")
 
 
-def _revisions_rise(creations: Sequence[Asked]) -> Iterator[Fault]:
-    """Each creation has a revision of its own, above those of all that ended before it began."""
+def _revisions_rise(history: History) -> Iterator[Fault]:
+    """
+    Each creation has a revision of its own, above those of all that ended before it began: with
+    the first try of its request, which may have created what a later one was told of.
+    """
+    creations = history.creations
+    began_s: dict[Hashable, float] = {}
+    for each in history.asked:
+        at = (each.key, each.request)
+        began_s[at] = min(each.start_s, began_s.get(at, each.start_s))
     owner: dict[int, Asked] = {}
     for each in creations:
         other = owner.setdefault(each.revision, each)
@@ -177,8 +185,8 @@ def _revisions_rise(creations: Sequence[Asked]) -> Iterator[Fault]:
     first = {each.genre_id: each for each in sorted(creations, key=lambda each: -each.end_s)}
     ended: list[tuple[float, int]] = []
     highest = 0
-    for each in sorted(first.values(), key=lambda each: each.start_s):
-        while ended and ended[0][0] < each.start_s:
+    for each in sorted(first.values(), key=lambda each: began_s[each.key, each.request]):
+        while ended and ended[0][0] < began_s[each.key, each.request]:
             highest = max(highest, heapq.heappop(ended)[1])
         if each.revision < highest:
             yield Fault(
