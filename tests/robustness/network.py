@@ -86,7 +86,7 @@ async def campaign(trial: Trial, target: str, *, is_stormy: bool, clock: Path | 
             rounds += 1
             trial.count("rounds")
         await _look_at_the_end(trial, target, history, watching)
-    trial.count("calls given up", sum(bool(each.error) for each in history.asked))
+    trial.count("tries without an answer", sum(bool(each.error) for each in history.asked))
     trial.judge(history)
 
 
