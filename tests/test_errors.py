@@ -48,7 +48,7 @@ FAMILY: list[tuple[RegistryError, type[worker_client.RegistryError]]] = [
     (refusals.TokenInvalid.missing(), worker_client.TokenInvalid),
     (refusals.TokenInvalid.unknown(), worker_client.TokenInvalid),
     (refusals.TokenInvalid.certificate_unlisted(["nas"]), worker_client.TokenInvalid),
-    (refusals.TokenInvalid.certificate_distrusted(), worker_client.TokenInvalid),
+    (refusals.TokenInvalid.certificate_distrusted("it has ended"), worker_client.TokenInvalid),
     (refusals.PlaintextRefused("192.168.1.9"), worker_client.TokenInvalid),
     (refusals.RoleTooLow(Caller("tv", Role.READER), Role.WORKER), worker_client.RoleTooLow),
     (refusals.MessageTooLarge(9, 8, field="GetOrCreateRequest"), worker_client.InvalidRequest),

@@ -106,13 +106,12 @@ class DatabaseForeign(DatabaseUnusable):
         )
 
 
-class DatabaseIsFolder(DatabaseUnusable):
-    exit_code = 65
-
+class DatabaseIsFolder(DatabaseForeign):
     def __init__(self, path: Path) -> None:
-        super().__init__(
+        DatabaseUnusable.__init__(
+            self,
             f"{path} is a folder, and no database. Name the file in it, as in "
-            f"{path / 'registry.db'}"
+            f"{path / 'registry.db'}",
         )
 
 
