@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -17,6 +19,7 @@ from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 from prometheus_client.parser import text_string_to_metric_families
 
+from registry_server.observing.scraping import SCRAPES_AT_ONCE_MAX
 from registry_server.settings import SettingsError, read_settings
 from worker_client import GenreRegistryClient, InvalidName, TagSet
 
@@ -208,6 +211,34 @@ def test_a_taken_port_is_said_in_words(watched: Server, tmp_path: Path) -> None:
     assert ended.returncode == 71
     assert f"Can't serve metrics on {address}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_callers_who_never_ask_hold_up_no_scrape(watched: Server) -> None:
+    """Hundreds of half-sent requests take a few threads, are ended, and keep nobody waiting."""
+    address = urlsplit(str(watched.lines[0]["metrics"]))
+    there = (str(address.hostname), int(address.port or 0))
+    before = threads_of(watched)
+
+    with ExitStack() as stack:
+        halves = []
+        for _ in range(100):
+            half = stack.enter_context(socket.create_connection(there, timeout=10))
+            half.sendall(b"GET /metr")
+            halves.append(half)
+        samples = scraped(watched)
+        at_most = threads_of(watched)
+        for half in halves:
+            with suppress(ConnectionError):
+                while half.recv(4096):
+                    pass
+
+    assert value_of(samples, "watchers") == 0
+    assert at_most <= before + SCRAPES_AT_ONCE_MAX
+    assert value_of(scraped(watched), "watchers") == 0
+
+
+def threads_of(server: Server) -> int:
+    return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
 
 
 def test_without_being_asked_nothing_is_told(server: Server) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
+from threading import Thread
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -24,6 +25,7 @@ from registry_server.observing.commits import Commits
 from registry_server.observing.figures import LookUps
 from registry_server.observing.histogram import Histogram
 from registry_server.observing.observer import Observer
+from registry_server.observing.scraping import scraped_server
 
 PREFIX = "genre_registry_"
 
@@ -211,12 +213,14 @@ def exposed(address: str, collector: Collector) -> Iterator[str]:
     bare = host.removeprefix("[").removesuffix("]")
     bare = "127.0.0.1" if bare == "localhost" else bare
     try:
-        server, thread = start_http_server(int(port), bare, registry)
+        server = scraped_server(bare, int(port), registry)
     except OSError as error:
         raise MetricsAddressTaken(
             f"Can't serve metrics on {address}: {error.strerror}. Stop what listens there, or "
             "name another port with --metrics."
         ) from error
+    thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
     try:
         yield f"http://{host}:{server.server_port}/metrics"
     finally:
