@@ -3,8 +3,10 @@ A worker installs the client alone, also beside an application that is still on 
 the steps of a service's installation that need no systemd.
 """
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from conftest import Server, make_environment, pip_of
@@ -90,3 +92,16 @@ def test_an_upgrade_takes_tokens_from_the_group(tmp_path: Path) -> None:
     assert (mode_of(older), mode_of(own)) == (0o600, 0o440)
     assert step(tmp_path, "keep_tokens_secret") == ""
     assert "    keep_tokens_secret\n" in (ROOT / "scripts/support/installing.sh").read_text()
+
+
+def test_a_registry_is_adopted_whatever_its_path(tmp_path: Path) -> None:
+    """Characters that mean something in a URI mean nothing in a path."""
+    (tmp_path / "100%25").mkdir()
+    original = tmp_path / "100%25" / "is it #1?mode=rwc.db"
+    with closing(sqlite3.connect(original)) as database, database:
+        database.execute("CREATE TABLE adopted (id INTEGER)")
+
+    step(tmp_path, f"adopt '{original}'")
+
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as copy:
+        assert copy.execute("SELECT name FROM sqlite_schema").fetchall() == [("adopted",)]

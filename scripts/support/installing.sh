@@ -136,12 +136,14 @@ adopt() {
         "$python" - "$1" "$target.adopting" <<'COPY' || refuse "$1 can't be copied; see above."
 import sqlite3, sys
 from contextlib import closing
-with closing(sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)) as source:
+from pathlib import Path
+original = Path(sys.argv[1]).absolute().as_uri()
+with closing(sqlite3.connect(f"{original}?mode=ro", uri=True)) as source:
     with closing(sqlite3.connect(sys.argv[2])) as copy:
         source.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
 COPY
-        chown $SERVICE_USER:$SERVICE_USER "$target.adopting"
+        chown $SERVICE_USER: "$target.adopting"
         chmod 0600 "$target.adopting"
         mv "$target.adopting" "$target"
         sync -f "$target"
