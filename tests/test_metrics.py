@@ -1,10 +1,12 @@
 """Metrics: what a scrape of a real server tells, and that dashboard and alerts ask for no other."""
 
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -14,7 +16,7 @@ from urllib.parse import urlsplit
 import grpc
 import pytest
 import yaml
-from conftest import Server, StartServer, run_installed
+from conftest import Server, StartServer, run, run_installed
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 from prometheus_client.parser import text_string_to_metric_families
@@ -235,6 +237,31 @@ def test_callers_who_never_ask_hold_up_no_scrape(watched: Server) -> None:
     assert value_of(samples, "watchers") == 0
     assert at_most <= before + SCRAPES_AT_ONCE_MAX
     assert value_of(scraped(watched), "watchers") == 0
+
+
+def test_the_time_of_the_last_backup_is_told(watched: Server, tmp_path: Path) -> None:
+    """Never; made, by the server or past it; and left out, because nothing had changed."""
+    metric, folder = "backup_timestamp_seconds", tmp_path / "backups"
+    note = watched.database.with_name("registry.db.backed-up")
+
+    def back_up() -> float:
+        """Make one, as if the last one were old; return what is told then."""
+        began_s = time.time() - 1
+        if note.exists():
+            os.utime(note, (1, 1))
+        done = run(
+            *("genre-registry", "backup", folder, "--keep", "3", "--if-changed"),
+            *("--database", watched.database),
+        )
+        assert done.returncode == 0, done.stderr
+        told = value_of(scraped(watched), metric)
+        assert told > began_s, done.stdout
+        return told
+
+    assert value_of(scraped(watched), metric) == 0
+    assert back_up() == note.stat().st_mtime
+    back_up()
+    assert len(list(folder.iterdir())) == 1
 
 
 def threads_of(server: Server) -> int:

@@ -140,6 +140,7 @@ def _backup(
     address: str | None,
     credentials: dict[str, Any],
 ) -> None:
+    from registry_server.store.backing_up import note_backup
     from registry_server.store.surroundings import on_one_disk
 
     click.echo(f"database: {database}")
@@ -155,6 +156,7 @@ def _backup(
         if keep is not None:
             _make_folder(target)
         if if_changed and (same := _unchanged_since(database, target)):
+            note_backup(database.resolve())
             click.echo(f"unchanged since {same}; no backup was made")
             return
         if address is None:
@@ -183,11 +185,13 @@ def _backup(
 
 def _directly(database: Path, target: Path, credentials: dict[str, Any]) -> Backup:
     """Back up without a server, or by the one that owns the database after all."""
-    from registry_server.store.backing_up import back_up
+    from registry_server.store.backing_up import back_up, note_backup
 
     try:
         with held_still(database) as path:
-            return back_up(path, target)
+            made = back_up(path, target)
+            note_backup(path)
+            return made
     except DatabaseHeld as held:
         if not held.address:
             raise

@@ -26,6 +26,7 @@ from registry_server.observing.figures import LookUps
 from registry_server.observing.histogram import Histogram
 from registry_server.observing.observer import Observer
 from registry_server.observing.scraping import scraped_server
+from registry_server.vocabulary.backup import NOTE_END
 
 PREFIX = "genre_registry_"
 
@@ -69,11 +70,18 @@ class RegistryCollector(Collector):
         yield GaugeMetricFamily(
             PREFIX + "watchers", "Streams of WatchGenres that are open.", self.feed.watchers
         )
+        database = self.database.resolve()
+        yield GaugeMetricFamily(
+            PREFIX + "backup_timestamp_seconds",
+            "When a backup was last made and verified, or left out because the newest one held "
+            "all there was, in seconds since 1970; 0 if never.",
+            _changed_s(database.with_name(database.name + NOTE_END)),
+        )
         for name, path, what in (
-            ("database", self.database, "The SQLite file's size."),
+            ("database", database, "The SQLite file's size."),
             (
                 "wal",
-                self.database.with_name(self.database.name + "-wal"),
+                database.with_name(database.name + "-wal"),
                 "The size of the write-ahead log beside the database; SQLite uses it anew from "
                 "the start after a checkpoint, and it keeps its size.",
             ),
@@ -185,6 +193,12 @@ def _add(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Hist
 def _size_bytes(path: Path) -> int:
     with suppress(OSError):
         return path.stat().st_size
+    return 0
+
+
+def _changed_s(path: Path) -> float:
+    with suppress(OSError):
+        return path.stat().st_mtime
     return 0
 
 
