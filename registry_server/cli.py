@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -97,7 +97,7 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     from registry_server.app import AddressTaken, StorageGone, serve
 
     keep_one_arena()
-    logs = set_up_logging(level=settings.log_level)
+    logs = set_up_logging(_output(), level=settings.log_level)
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:
@@ -117,6 +117,14 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
         # No closing of the database, which would write from memory that can't be trusted.
         _leave(EXIT_STORAGE_FAILED, logs)
     _leave(0, logs)
+
+
+def _output() -> TextIO:
+    """Return standard output, to which any character can be written."""
+    # JSON is UTF-8, whatever the environment says; a terminal keeps its own encoding.
+    encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+    descriptor = sys.stdout.fileno()
+    return open(descriptor, "w", encoding=encoding, errors="backslashreplace", closefd=False)
 
 
 def _leave(exit_code: int, logs: PatientHandler) -> NoReturn:

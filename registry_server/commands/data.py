@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from registry_server.commands.options import EXIT_SETTINGS, database_options, refuse, settings_of
+from registry_server.commands.options import (
+    EXIT_SETTINGS,
+    absolute,
+    database_options,
+    refuse,
+    settings_of,
+)
 from registry_server.settings import Settings
 from registry_server.store.checking import check as check_database
 from registry_server.store.checking import refuse_unservable
@@ -144,7 +150,7 @@ def _backup(
     from registry_server.store.surroundings import on_one_disk
 
     click.echo(f"database: {database}")
-    target = target.absolute()
+    target = absolute(target, EXIT_TARGET)
     try:
         str(target).encode()
     except UnicodeEncodeError:
@@ -233,7 +239,7 @@ def _unchanged_since(database: Path, target: Path) -> Path | None:
     from registry_server.store.surroundings import backups_in
 
     try:
-        backups = backups_in(target) if target.is_dir() else [target] if target.exists() else []
+        backups = backups_in(target) if target.is_dir() else [target] if target.is_file() else []
     except OSError as error:
         refuse(ValueError(f"{target} can't be read: {error.strerror}."), EXIT_TARGET)
     if not backups:
