@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from registry_server.commands.credentials import PEM_BYTES_MAX
 from registry_server.commands.options import (
     EXIT_SETTINGS,
     database_options,
@@ -11,6 +12,7 @@ from registry_server.commands.options import (
     settings_of,
     tokens_option,
 )
+from registry_server.files import content_of
 from registry_server.tokens import (
     ANY_CERTIFICATE,
     TokensUnusable,
@@ -97,7 +99,7 @@ def _fingerprint(certificate: Path) -> str:
     from registry_server.transport.certified import fingerprint_of
 
     try:
-        return fingerprint_of(certificate.read_bytes())
+        return fingerprint_of(content_of(certificate, PEM_BYTES_MAX))
     except OSError as error:
         raise ValueError(f"{certificate}: can't be read: {error.strerror}") from None
     except ValueError:
