@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from registry_server.authority import is_signed_by
 from registry_server.commands.credentials import PEM_BYTES_MAX
 from registry_server.commands.options import (
     EXIT_SETTINGS,
@@ -64,6 +65,11 @@ def new(
     **flags: object,
 ) -> None:
     """Make a token and print it, this once; or have a certificate stand for one."""
+    if certificate is not None and any_certificate:
+        raise click.UsageError(
+            "--certificate lists one certificate, --any-certificate all of the name: give one "
+            "of the two."
+        )
     settings, _ = settings_of(settings_file, **flags)
     is_first = not settings.tokens.exists()
     try:
@@ -74,6 +80,8 @@ def new(
                 f"{'A' if certificate is None else 'That'} certificate for {name} stands for "
                 f"{Role.of(role).with_article}'s token now."
             )
+            if certificate is not None:
+                _warn_of_stranger(certificate, settings.tls_client_ca)
         else:
             click.echo(add_token(settings.tokens, name, Role.of(role)))
             _say_token(name, Role.of(role), settings.tokens)
@@ -92,6 +100,15 @@ def _say_token(name: str, role: Role, file: Path) -> None:
         "client take it from GENRE_REGISTRY_TOKEN, or the file GENRE_REGISTRY_TOKEN_FILE.",
         err=True,
     )
+
+
+def _warn_of_stranger(certificate: Path, authority: Path | None) -> None:
+    if authority is not None and not is_signed_by(authority, certificate):
+        click.echo(
+            f"WARNING: no authority in {authority} (tls_client_ca) signed {certificate}: a server "
+            "with these settings ends every connection that shows it.",
+            err=True,
+        )
 
 
 def _fingerprint(certificate: Path) -> str:
