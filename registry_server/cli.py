@@ -171,6 +171,7 @@ def settings_command(settings_file: Path | None, **flags: object) -> None:
 def packs(settings_file: Path | None, **flags: object) -> None:
     """List the reference packs: version, genres, licence, source, and whether in force."""
     settings, _ = settings_of(settings_file, **flags)
+    click.echo(f"database: {settings.database}", err=True)
     try:
         imported = [pack_of(name, text) for name, text in imported_packs(settings.database).items()]
     except DatabaseUnusable as error:

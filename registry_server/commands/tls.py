@@ -44,10 +44,13 @@ def _folder_options(command: Command) -> Command:
 
 
 def _authority(settings_file: Path | None, directory: Path | None, flags: object) -> Authority:
+    """Return the authority that was named, or that of the database, once it is said where."""
     if directory is None:
         assert isinstance(flags, dict)
         directory = settings_of(settings_file, **flags)[0].database.with_name("tls")
-    return Authority(absolute(directory, EXIT_NOT_WRITTEN))
+    directory = absolute(directory, EXIT_NOT_WRITTEN)
+    click.echo(f"certificates: {directory}", err=True)
+    return Authority(directory)
 
 
 _hosts = click.option(

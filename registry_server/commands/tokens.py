@@ -1,5 +1,6 @@
 """`genre-registry token`: who may call."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from registry_server.commands.options import (
     tokens_option,
 )
 from registry_server.files import content_of
+from registry_server.settings import Settings
 from registry_server.tokens import (
     ANY_CERTIFICATE,
     TokensUnusable,
@@ -70,7 +72,7 @@ def new(
             "--certificate lists one certificate, --any-certificate all of the name: give one "
             "of the two."
         )
-    settings, _ = settings_of(settings_file, **flags)
+    settings = _looked_at(settings_file, flags)
     is_first = not settings.tokens.exists()
     try:
         if certificate is not None or any_certificate:
@@ -91,6 +93,13 @@ def new(
         refuse(error, EXIT_SETTINGS)
     if is_first:
         click.echo("From now on every caller needs a token, on this machine too.", err=True)
+
+
+def _looked_at(settings_file: Path | None, flags: Mapping[str, object]) -> Settings:
+    """Return the settings in force, once it is said which token file they name."""
+    settings, _ = settings_of(settings_file, **flags)
+    click.echo(f"token file: {settings.tokens}", err=True)
+    return settings
 
 
 def _say_token(name: str, role: Role, file: Path) -> None:
@@ -128,7 +137,7 @@ def _fingerprint(certificate: Path) -> str:
 @database_options
 def list_command(settings_file: Path | None, **flags: object) -> None:
     """List who may call: name, role, what is shown, and since when."""
-    settings, _ = settings_of(settings_file, **flags)
+    settings = _looked_at(settings_file, flags)
     try:
         entries = read_tokens(settings.tokens)
     except FileNotFoundError:
@@ -149,7 +158,7 @@ def list_command(settings_file: Path | None, **flags: object) -> None:
 @database_options
 def revoke(settings_file: Path | None, name: str, **flags: object) -> None:
     """Take NAME's token away, or no longer take NAME's certificate for one."""
-    settings, _ = settings_of(settings_file, **flags)
+    settings = _looked_at(settings_file, flags)
     try:
         revoke_token(settings.tokens, name)
     except ValueError as error:
