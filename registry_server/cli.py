@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -97,7 +97,7 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     from registry_server.app import AddressTaken, StorageGone, serve
 
     keep_one_arena()
-    logs = set_up_logging(level=settings.log_level)
+    logs = set_up_logging(_output(), level=settings.log_level)
     try:
         asyncio.new_event_loop().run_until_complete(serve(settings))
     except DatabaseUnusable as error:
@@ -119,6 +119,14 @@ def serve_command(settings_file: Path | None, **flags: object) -> None:
     _leave(0, logs)
 
 
+def _output() -> TextIO:
+    """Return standard output, to which any character can be written."""
+    # JSON is UTF-8, whatever the environment says; a terminal keeps its own encoding.
+    encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+    descriptor = sys.stdout.fileno()
+    return open(descriptor, "w", encoding=encoding, errors="backslashreplace", closefd=False)
+
+
 def _leave(exit_code: int, logs: PatientHandler) -> NoReturn:
     """End the process as it is, its connections with it, which callers take for "try again"."""
     # If it can't be drained, nobody takes the output, and to flush it would never end.
@@ -130,7 +138,10 @@ def _leave(exit_code: int, logs: PatientHandler) -> NoReturn:
 @main.command()
 @database_options
 def migrate(settings_file: Path | None, **flags: object) -> None:
-    """Bring the database to this version; serve does it too."""
+    """Bring the database to this version; serve does it too.
+
+    Looks for no damage where nothing is due, which would read the whole file: check does.
+    """
     settings, _ = settings_of(settings_file, **flags)
     click.echo(f"database: {settings.database}")
     try:
@@ -139,7 +150,7 @@ def migrate(settings_file: Path | None, **flags: object) -> None:
             close_writer(writer)
     except DatabaseUnusable as error:
         refuse(error, error.exit_code)
-    click.echo("\n".join(done) or "nothing was due")
+    click.echo("\n".join(done) or "nothing was due; genre-registry check looks for damage")
 
 
 @main.command("settings")
@@ -160,6 +171,7 @@ def settings_command(settings_file: Path | None, **flags: object) -> None:
 def packs(settings_file: Path | None, **flags: object) -> None:
     """List the reference packs: version, genres, licence, source, and whether in force."""
     settings, _ = settings_of(settings_file, **flags)
+    click.echo(f"database: {settings.database}", err=True)
     try:
         imported = [pack_of(name, text) for name, text in imported_packs(settings.database).items()]
     except DatabaseUnusable as error:

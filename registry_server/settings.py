@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from registry_server.files import content_of, is_special
 from registry_server.limits import LIMITS, Limits
 from registry_server.observing.address import check_metrics_address
 from registry_server.packs.reading import PACKS
@@ -32,6 +33,7 @@ CLIENTS_OWN = frozenset({"TOKEN", "TOKEN_FILE", "CA", "CERTIFICATE", "KEY"})
 """What variables with the prefix are for those who call, rather than for the server."""
 FLAGS = {"plaintext_networks": "--plaintext-network"}
 """The flags that are not named as their settings are."""
+SETTINGS_BYTES_MAX = 1 << 20
 LISTEN_DEFAULT = "127.0.0.1:50051"
 LOG_LEVELS = ("info", "debug")
 PLACEHOLDERS = (
@@ -208,11 +210,13 @@ def _from_file(file: Path | None) -> dict[str, object]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(content_of(file, SETTINGS_BYTES_MAX).decode())
     except OSError as error:
         raise SettingsError(f"{file}: can't be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: is not TOML: {error}.") from None
+    except RecursionError:
+        raise SettingsError(f"{file}: is nested deeper than any settings are.") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[Setting]:
@@ -275,7 +279,10 @@ def _file(value: object) -> Path:
     text = _text(value)
     refuse_secret(text)
     refuse_no_path(text)
-    return Path(text)
+    path = Path(text)
+    if is_special(path):
+        raise SettingsError(f"wants a file; {path} is a pipe, a device or a socket.")
+    return path
 
 
 def _text_or_none(value: object) -> str:

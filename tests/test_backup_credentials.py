@@ -7,7 +7,7 @@ import pytest
 from conftest import Server, StartServer, run, run_installed
 from test_client_credentials import Home, make_authority, needs_openssl, new_token
 
-EXIT_SETTINGS, EXIT_TARGET = 78, 73
+EXIT_SETTINGS, EXIT_TARGET, EXIT_NOT_ANSWERED = 78, 73, 69
 
 
 @pytest.fixture
@@ -76,6 +76,29 @@ def test_certificates_that_can_not_be_shown_are_named(guarded: Server, tmp_path:
     ):
         named = {f"GENRE_REGISTRY_{name}": str(path) for name, path in given.items()}
         assert said in refused_to_back_up(guarded, target, **named)
+
+
+@needs_openssl
+def test_a_server_that_asks_for_certificates_is_told_of(
+    start_server: StartServer, token: str, tmp_path: Path
+) -> None:
+    """Without one the sentence says what to name; with the caller's own there is a backup."""
+    home, target = Home(tmp_path / "tls"), tmp_path / "b.db"
+    make_authority(home.folder, "localhost", "--client", "box")
+    server = start_server(flags=[*home.flags(), "--tls-client-ca", str(home.ca)])
+    shown = {"GENRE_REGISTRY_TOKEN": token, "GENRE_REGISTRY_CA": str(home.ca)}
+
+    said = refused_to_back_up(server, target, EXIT_NOT_ANSWERED, **shown)
+    backed_up = run(
+        *("genre-registry", "backup", target, "--database", server.database),
+        *("--certificate", home.folder / "clients/box.pem"),
+        *("--key", home.folder / "clients/box.key"),
+        **shown,
+    )
+
+    assert "asks every caller for a certificate (its tls_client_ca)" in said
+    assert "--certificate and --key" in said
+    assert backed_up.returncode == 0, backed_up.stderr
 
 
 @pytest.mark.parametrize("is_served", [True, False], ids=["served", "directly"])

@@ -51,6 +51,20 @@ def test_a_created_genre_has_one_line_and_a_hit_none(
     assert line["level"] == "info"
 
 
+def test_a_name_is_logged_whatever_encoding_is_set(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON is UTF-8, and what is none of it, as in a path, is escaped."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    server = start_server(as_installed=True)
+    with GenreRegistryClient(server.target) as registry:
+        registry.get_or_create("J\u00f6dlerei \u97f3")
+
+    [line] = lines_of(server)
+
+    assert line["names"] == ["J\u00f6dlerei \u97f3"]
+
+
 def test_a_thousand_new_genres_have_one_line(server: Server, registry: GenreRegistryClient) -> None:
     """One commit, one line, with the first of them."""
     registry.batch_get_or_create([f"Genre number {at}" for at in range(1000)])

@@ -197,3 +197,40 @@ def test_what_is_no_certificate_is_not_listed(home: Home) -> None:
         assert refused.returncode == 2
         assert complaint in refused.stderr
     assert home.tokens.read_bytes() == before
+
+
+def test_a_certificate_of_another_authority_is_warned_of(home: Home, tmp_path: Path) -> None:
+    """It is listed all the same, for the setting may be about to change; our own needs no word."""
+    other = Authority(tmp_path / "other")
+    other.make([HOST], ["tv"], days=1)
+    ends = self_signed(tmp_path, "radio", (datetime(2001, 1, 1, tzinfo=UTC), datetime.now(UTC)))
+    home.callers.write_bytes(home.callers.read_bytes() + ends[0].read_bytes())
+
+    for name, certificate, is_strange in (
+        ("nas", home.authority.client("nas")[0], False),
+        ("radio", ends[0], False),
+        ("tv", other.client("tv")[0], True),
+    ):
+        done = run(
+            *("genre-registry", "token", "new", "--name", name, "--role", "worker"),
+            *("--certificate", certificate, "--tokens", home.tokens),
+            GENRE_REGISTRY_TLS_CLIENT_CA=str(home.callers),
+            GENRE_REGISTRY_TLS_CERTIFICATE=str(home.authority.server[0]),
+            GENRE_REGISTRY_TLS_KEY=str(home.authority.server[1]),
+        )
+        assert done.returncode == 0, done.stderr
+        warned = f"WARNING: no authority in {home.callers} (tls_client_ca) signed {certificate}"
+        assert (warned in done.stderr) == is_strange, done.stderr
+
+
+def test_one_certificate_and_any_are_not_listed_at_once(home: Home) -> None:
+    """Which of the two was meant nobody knows."""
+    refused = run(
+        *("genre-registry", "token", "new", "--name", "nas", "--role", "worker"),
+        *("--certificate", home.authority.client("nas")[0], "--any-certificate"),
+        *("--tokens", home.tokens),
+    )
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "give one of the two" in refused.stderr
+    assert not home.tokens.exists()

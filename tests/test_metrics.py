@@ -1,22 +1,27 @@
 """Metrics: what a scrape of a real server tells, and that dashboard and alerts ask for no other."""
 
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
 import yaml
-from conftest import Server, StartServer, run_installed
+from conftest import Server, StartServer, run, run_installed
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreRegistryStub
 from prometheus_client.parser import text_string_to_metric_families
 
+from registry_server.observing.scraping import SCRAPES_AT_ONCE_MAX
 from registry_server.settings import SettingsError, read_settings
 from worker_client import GenreRegistryClient, InvalidName, TagSet
 
@@ -208,6 +213,59 @@ def test_a_taken_port_is_said_in_words(watched: Server, tmp_path: Path) -> None:
     assert ended.returncode == 71
     assert f"Can't serve metrics on {address}" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_callers_who_never_ask_hold_up_no_scrape(watched: Server) -> None:
+    """Hundreds of half-sent requests take a few threads, are ended, and keep nobody waiting."""
+    address = urlsplit(str(watched.lines[0]["metrics"]))
+    there = (str(address.hostname), int(address.port or 0))
+    before = threads_of(watched)
+
+    with ExitStack() as stack:
+        halves = []
+        for _ in range(100):
+            half = stack.enter_context(socket.create_connection(there, timeout=10))
+            half.sendall(b"GET /metr")
+            halves.append(half)
+        samples = scraped(watched)
+        at_most = threads_of(watched)
+        for half in halves:
+            with suppress(ConnectionError):
+                while half.recv(4096):
+                    pass
+
+    assert value_of(samples, "watchers") == 0
+    assert at_most <= before + SCRAPES_AT_ONCE_MAX
+    assert value_of(scraped(watched), "watchers") == 0
+
+
+def test_the_time_of_the_last_backup_is_told(watched: Server, tmp_path: Path) -> None:
+    """Never; made, by the server or past it; and left out, because nothing had changed."""
+    metric, folder = "backup_timestamp_seconds", tmp_path / "backups"
+    note = watched.database.with_name("registry.db.backed-up")
+
+    def back_up() -> float:
+        """Make one, as if the last one were old; return what is told then."""
+        began_s = time.time() - 1
+        if note.exists():
+            os.utime(note, (1, 1))
+        done = run(
+            *("genre-registry", "backup", folder, "--keep", "3", "--if-changed"),
+            *("--database", watched.database),
+        )
+        assert done.returncode == 0, done.stderr
+        told = value_of(scraped(watched), metric)
+        assert told > began_s, done.stdout
+        return told
+
+    assert value_of(scraped(watched), metric) == 0
+    assert back_up() == note.stat().st_mtime
+    back_up()
+    assert len(list(folder.iterdir())) == 1
+
+
+def threads_of(server: Server) -> int:
+    return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
 
 
 def test_without_being_asked_nothing_is_told(server: Server) -> None:

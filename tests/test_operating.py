@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, StartServer
+from conftest import BIN, StartServer, run
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "registry_server/OPERATING.md").read_text(encoding="utf-8")
@@ -54,6 +54,14 @@ def test_the_operators_commands_run(start_server: StartServer, tmp_path: Path) -
         )
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
     assert len(lines) > 6
+
+
+def test_packs_names_the_database_it_looked_at(tmp_path: Path) -> None:
+    """Beside the list, which goes to standard output."""
+    database = tmp_path / "registry.db"
+    listed = run("genre-registry", "packs", "--database", database)
+
+    assert (listed.returncode, listed.stderr) == (0, f"database: {database}\n")
 
 
 def test_every_exit_code_of_the_page_is_in_the_help() -> None:

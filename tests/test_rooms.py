@@ -60,9 +60,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("grpc_health", "grpc_reflection"),
     ),
     "registry_server/settings.py": (
-        *("registry_server.protection", "registry_server.limits"),
+        *("registry_server.protection", "registry_server.limits", "registry_server.files"),
         *(*PACKS, *OBSERVING, *VOCABULARY),
     ),
+    "registry_server/files.py": (),
     "registry_server/limits.py": (),
     "registry_server/descriptors.py": (),
     "registry_server/protection.py": VOCABULARY,

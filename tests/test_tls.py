@@ -228,6 +228,7 @@ def test_certificates_that_cannot_be_made_are_refused(
 
     assert refused.returncode == 73
     assert complaint in refused.stderr
+    assert refused.stderr.startswith(f"certificates: {database.with_name('tls')}\n")
     assert not list(database.parent.iterdir())
 
 

@@ -42,7 +42,7 @@ def backup(address: str, target: Path, credentials: Credentials) -> pb.BackupRes
                 request, metadata=metadata, timeout=BACKUP_S_MAX
             )
         except grpc.RpcError as failure:
-            raise _told(address, failure) from failure
+            raise _told(address, failure, credentials) from failure
     return answer
 
 
@@ -65,7 +65,7 @@ def _channel(address: str, credentials: Credentials) -> Iterator[grpc.Channel]:
         channel.close()
 
 
-def _told(address: str, failure: Any) -> ServerRefused:
+def _told(address: str, failure: Any, shown: Credentials) -> ServerRefused:
     code, details = failure.code(), failure.details() or ""
     status = rpc_status.from_call(failure)
     info = error_details_pb2.ErrorInfo()
@@ -80,7 +80,25 @@ def _told(address: str, failure: Any) -> ServerRefused:
         return ServerRefused(details, info.reason)
     if code is grpc.StatusCode.UNAVAILABLE:
         return ServerRefused(
-            f"The server at {address} could not be reached, or left. If it is one with TLS, name "
-            "its authority with --ca; if it listens elsewhere, name that with --address."
+            f"The server at {address} could not be reached, or left. {_to_show(shown)}; if it "
+            "listens elsewhere, name that with --address."
         )
     return ServerRefused(f"The server at {address}: {code.name}: {details}")
+
+
+def _to_show(shown: Credentials) -> str:
+    """
+    Say what a server may want beyond what was *shown*: gRPC has one failure for a handshake that
+    either side gave up, and for a server that is not there.
+    """
+    if shown.ca is None:
+        return "If it is one with TLS, name its authority with --ca"
+    if shown.certificate is None:
+        return (
+            "If it asks every caller for a certificate (its tls_client_ca), name one with "
+            "--certificate and --key; see too that --ca names the authority of the server's own"
+        )
+    return (
+        "See that --ca names the authority of its certificate, and that its tls_client_ca names "
+        "the one that signed yours"
+    )

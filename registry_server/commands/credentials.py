@@ -8,8 +8,12 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry_server.files import content_of
+
 TOKEN_BYTES_MAX = 4096
 """Of a token file; gRPC takes 8 KiB of metadata, and a token is some 50 bytes."""
+PEM_BYTES_MAX = 4 << 20
+"""Of certificates; all that a system trusts are some 200 KiB."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -52,7 +56,7 @@ def credentials_of(
             without another.
     """
     if token_file is not None:
-        token = _token_of(_content_of(token_file)[: TOKEN_BYTES_MAX + 1], str(token_file))
+        token = _token_of(_content_of(token_file, TOKEN_BYTES_MAX), str(token_file))
     elif token is not None:
         token = _token_of(token.encode("utf-8", "replace"), "GENRE_REGISTRY_TOKEN")
     if (certificate is None) != (key is None):
@@ -109,8 +113,8 @@ def _pair_in(certificate: Path | None, key: Path | None) -> dict[str, bytes]:
     return pair
 
 
-def _content_of(path: Path) -> bytes:
+def _content_of(path: Path, bytes_max: int = PEM_BYTES_MAX) -> bytes:
     try:
-        return path.read_bytes()
+        return content_of(path, bytes_max)
     except OSError as error:
         raise CredentialsWrong(f"{path} can't be read: {error.strerror}.") from None

@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from registry_server.commands.options import EXIT_SETTINGS, database_options, refuse, settings_of
+from registry_server.commands.options import (
+    EXIT_SETTINGS,
+    absolute,
+    database_options,
+    refuse,
+    settings_of,
+)
 from registry_server.settings import Settings
 from registry_server.store.checking import check as check_database
 from registry_server.store.checking import refuse_unservable
@@ -140,10 +146,11 @@ def _backup(
     address: str | None,
     credentials: dict[str, Any],
 ) -> None:
+    from registry_server.store.backing_up import note_backup
     from registry_server.store.surroundings import on_one_disk
 
     click.echo(f"database: {database}")
-    target = target.absolute()
+    target = absolute(target, EXIT_TARGET)
     try:
         str(target).encode()
     except UnicodeEncodeError:
@@ -155,6 +162,7 @@ def _backup(
         if keep is not None:
             _make_folder(target)
         if if_changed and (same := _unchanged_since(database, target)):
+            note_backup(database.resolve())
             click.echo(f"unchanged since {same}; no backup was made")
             return
         if address is None:
@@ -183,11 +191,13 @@ def _backup(
 
 def _directly(database: Path, target: Path, credentials: dict[str, Any]) -> Backup:
     """Back up without a server, or by the one that owns the database after all."""
-    from registry_server.store.backing_up import back_up
+    from registry_server.store.backing_up import back_up, note_backup
 
     try:
         with held_still(database) as path:
-            return back_up(path, target)
+            made = back_up(path, target)
+            note_backup(path)
+            return made
     except DatabaseHeld as held:
         if not held.address:
             raise
@@ -229,7 +239,7 @@ def _unchanged_since(database: Path, target: Path) -> Path | None:
     from registry_server.store.surroundings import backups_in
 
     try:
-        backups = backups_in(target) if target.is_dir() else [target] if target.exists() else []
+        backups = backups_in(target) if target.is_dir() else [target] if target.is_file() else []
     except OSError as error:
         refuse(ValueError(f"{target} can't be read: {error.strerror}."), EXIT_TARGET)
     if not backups:

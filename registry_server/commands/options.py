@@ -30,6 +30,15 @@ def settings_of(file: Path | None, **flags: object) -> tuple[Settings, list[Sett
         refuse(error, EXIT_SETTINGS)
 
 
+def absolute(path: Path, exit_code: int) -> Path:
+    """Return *path* from the root; one in a working directory that is gone ends the command."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        why = f"{path}: the working directory is gone. Go to another, or name the whole path."
+        refuse(ValueError(why), exit_code)
+
+
 def database_options(command: Command) -> Command:
     """Have *command* take `--settings` and `--database`."""
     for option in (

@@ -6,7 +6,13 @@ from pathlib import Path
 import click
 
 from registry_server.authority import DAYS_DEFAULT, Authority, AuthorityError
-from registry_server.commands.options import Command, database_options, refuse, settings_of
+from registry_server.commands.options import (
+    Command,
+    absolute,
+    database_options,
+    refuse,
+    settings_of,
+)
 
 EXIT_NOT_WRITTEN = 73
 """Source: sysexits.h, EX_CANTCREAT."""
@@ -38,10 +44,13 @@ def _folder_options(command: Command) -> Command:
 
 
 def _authority(settings_file: Path | None, directory: Path | None, flags: object) -> Authority:
+    """Return the authority that was named, or that of the database, once it is said where."""
     if directory is None:
         assert isinstance(flags, dict)
         directory = settings_of(settings_file, **flags)[0].database.with_name("tls")
-    return Authority(directory.absolute())
+    directory = absolute(directory, EXIT_NOT_WRITTEN)
+    click.echo(f"certificates: {directory}", err=True)
+    return Authority(directory)
 
 
 _hosts = click.option(

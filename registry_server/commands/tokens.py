@@ -1,9 +1,12 @@
 """`genre-registry token`: who may call."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from registry_server.authority import is_signed_by
+from registry_server.commands.credentials import PEM_BYTES_MAX
 from registry_server.commands.options import (
     EXIT_SETTINGS,
     database_options,
@@ -11,6 +14,8 @@ from registry_server.commands.options import (
     settings_of,
     tokens_option,
 )
+from registry_server.files import content_of
+from registry_server.settings import Settings
 from registry_server.tokens import (
     ANY_CERTIFICATE,
     TokensUnusable,
@@ -62,7 +67,12 @@ def new(
     **flags: object,
 ) -> None:
     """Make a token and print it, this once; or have a certificate stand for one."""
-    settings, _ = settings_of(settings_file, **flags)
+    if certificate is not None and any_certificate:
+        raise click.UsageError(
+            "--certificate lists one certificate, --any-certificate all of the name: give one "
+            "of the two."
+        )
+    settings = _looked_at(settings_file, flags)
     is_first = not settings.tokens.exists()
     try:
         if certificate is not None or any_certificate:
@@ -72,6 +82,8 @@ def new(
                 f"{'A' if certificate is None else 'That'} certificate for {name} stands for "
                 f"{Role.of(role).with_article}'s token now."
             )
+            if certificate is not None:
+                _warn_of_stranger(certificate, settings.tls_client_ca)
         else:
             click.echo(add_token(settings.tokens, name, Role.of(role)))
             _say_token(name, Role.of(role), settings.tokens)
@@ -83,6 +95,13 @@ def new(
         click.echo("From now on every caller needs a token, on this machine too.", err=True)
 
 
+def _looked_at(settings_file: Path | None, flags: Mapping[str, object]) -> Settings:
+    """Return the settings in force, once it is said which token file they name."""
+    settings, _ = settings_of(settings_file, **flags)
+    click.echo(f"token file: {settings.tokens}", err=True)
+    return settings
+
+
 def _say_token(name: str, role: Role, file: Path) -> None:
     click.echo(
         f"This is {name}'s token, {role.with_article}'s, and can't be shown again; {file} keeps "
@@ -92,12 +111,21 @@ def _say_token(name: str, role: Role, file: Path) -> None:
     )
 
 
+def _warn_of_stranger(certificate: Path, authority: Path | None) -> None:
+    if authority is not None and not is_signed_by(authority, certificate):
+        click.echo(
+            f"WARNING: no authority in {authority} (tls_client_ca) signed {certificate}: a server "
+            "with these settings ends every connection that shows it.",
+            err=True,
+        )
+
+
 def _fingerprint(certificate: Path) -> str:
     """Return the hash of the first certificate in a file; raises ValueError if there is none."""
     from registry_server.transport.certified import fingerprint_of
 
     try:
-        return fingerprint_of(certificate.read_bytes())
+        return fingerprint_of(content_of(certificate, PEM_BYTES_MAX))
     except OSError as error:
         raise ValueError(f"{certificate}: can't be read: {error.strerror}") from None
     except ValueError:
@@ -109,7 +137,7 @@ def _fingerprint(certificate: Path) -> str:
 @database_options
 def list_command(settings_file: Path | None, **flags: object) -> None:
     """List who may call: name, role, what is shown, and since when."""
-    settings, _ = settings_of(settings_file, **flags)
+    settings = _looked_at(settings_file, flags)
     try:
         entries = read_tokens(settings.tokens)
     except FileNotFoundError:
@@ -130,7 +158,7 @@ def list_command(settings_file: Path | None, **flags: object) -> None:
 @database_options
 def revoke(settings_file: Path | None, name: str, **flags: object) -> None:
     """Take NAME's token away, or no longer take NAME's certificate for one."""
-    settings, _ = settings_of(settings_file, **flags)
+    settings = _looked_at(settings_file, flags)
     try:
         revoke_token(settings.tokens, name)
     except ValueError as error:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
+from threading import Thread
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -24,6 +25,8 @@ from registry_server.observing.commits import Commits
 from registry_server.observing.figures import LookUps
 from registry_server.observing.histogram import Histogram
 from registry_server.observing.observer import Observer
+from registry_server.observing.scraping import scraped_server
+from registry_server.vocabulary.backup import NOTE_END
 
 PREFIX = "genre_registry_"
 
@@ -67,11 +70,18 @@ class RegistryCollector(Collector):
         yield GaugeMetricFamily(
             PREFIX + "watchers", "Streams of WatchGenres that are open.", self.feed.watchers
         )
+        database = self.database.resolve()
+        yield GaugeMetricFamily(
+            PREFIX + "backup_timestamp_seconds",
+            "When a backup was last made and verified, or left out because the newest one held "
+            "all there was, in seconds since 1970; 0 if never.",
+            _changed_s(database.with_name(database.name + NOTE_END)),
+        )
         for name, path, what in (
-            ("database", self.database, "The SQLite file's size."),
+            ("database", database, "The SQLite file's size."),
             (
                 "wal",
-                self.database.with_name(self.database.name + "-wal"),
+                database.with_name(database.name + "-wal"),
                 "The size of the write-ahead log beside the database; SQLite uses it anew from "
                 "the start after a checkpoint, and it keeps its size.",
             ),
@@ -186,6 +196,12 @@ def _size_bytes(path: Path) -> int:
     return 0
 
 
+def _changed_s(path: Path) -> float:
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return 0
+
+
 def _build() -> dict[str, str]:
     return {
         "version": version("genre-registry"),
@@ -211,12 +227,14 @@ def exposed(address: str, collector: Collector) -> Iterator[str]:
     bare = host.removeprefix("[").removesuffix("]")
     bare = "127.0.0.1" if bare == "localhost" else bare
     try:
-        server, thread = start_http_server(int(port), bare, registry)
+        server = scraped_server(bare, int(port), registry)
     except OSError as error:
         raise MetricsAddressTaken(
             f"Can't serve metrics on {address}: {error.strerror}. Stop what listens there, or "
             "name another port with --metrics."
         ) from error
+    thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
     try:
         yield f"http://{host}:{server.server_port}/metrics"
     finally:

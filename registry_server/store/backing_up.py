@@ -24,6 +24,7 @@ from registry_server.store import schema
 from registry_server.store.engines import reading_mode, uri_of
 from registry_server.store.failures import primary_code
 from registry_server.vocabulary.backup import (
+    NOTE_END,
     Backup,
     BackupDiskFull,
     BackupFailed,
@@ -34,7 +35,7 @@ from registry_server.vocabulary.backup import (
     Stands,
 )
 
-BESIDE = ("", "-wal", "-shm", "-journal", ".lock")
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock", NOTE_END)
 """The database's own files, by what their names end in."""
 STEPS_BETWEEN_LOOKS = 20_000
 """After how many steps of SQLite's machine it is asked whether to go on: some milliseconds."""
@@ -94,6 +95,19 @@ def back_up(
         _give_name(part, target)
         _sync(folder)
     return Backup(str(target), copied.revision, copied.incarnation, size_bytes)
+
+
+def note_backup(database: Path) -> None:
+    """
+    Keep, beside *database*, that there is at this moment a verified backup of all it holds: for
+    metrics, and longer than the server runs. Where nothing can be written, nothing is kept.
+    """
+    note = database.with_name(database.name + NOTE_END)
+    new = note.with_name(f".{note.name}.{secrets.token_hex(4)}")
+    with suppress(OSError):
+        # In the place of what may be another user's.
+        new.touch(mode=0o640)
+        new.replace(note)
 
 
 def name_of(copied: Stands) -> str:

@@ -14,7 +14,7 @@ from registry_server.store.failures import (
     DatabaseMissing,
     DatabaseNewer,
     at_the_desk,
-    refuse_folder,
+    refuse_no_file,
     refuse_wal_alone,
 )
 from registry_server.store.migrating import (
@@ -59,7 +59,7 @@ def check(path: Path) -> Report:
         refuse_wal_alone(path.resolve())
         if not path.exists():
             raise DatabaseMissing(path)
-        refuse_folder(path)
+        refuse_no_file(path)
         path = path.resolve()
         unread = unread_changes(path)
         concerns = (f"{unread}.",) if unread else ()
@@ -97,7 +97,7 @@ def refuse_unservable(path: Path) -> None:
     with at_the_desk(path), ExitStack() as stack:
         if not path.exists():
             raise DatabaseMissing(path)
-        refuse_folder(path)
+        refuse_no_file(path)
         engine = inspecting_engine(path.resolve())
         stack.callback(engine.dispose)
         connection = stack.enter_context(engine.begin())
@@ -116,7 +116,7 @@ def imported_packs(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     with at_the_desk(path), ExitStack() as stack:
-        refuse_folder(path)
+        refuse_no_file(path)
         path = path.resolve()
         engine = inspecting_engine(path)
         stack.callback(engine.dispose)

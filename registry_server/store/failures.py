@@ -115,15 +115,24 @@ class DatabaseIsFolder(DatabaseForeign):
         )
 
 
-def refuse_folder(path: Path) -> None:
+class DatabaseIsNoFile(DatabaseUnusable):
+    exit_code = 65
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is a pipe, a device or a socket, and no database. Name a file.")
+
+
+def refuse_no_file(path: Path) -> None:
     """
-    Refuse a folder where a database is meant.
+    Refuse what is there, and no file, where a database is meant.
 
     Raises:
-        DatabaseIsFolder: *path* is one.
+        DatabaseIsFolder, DatabaseIsNoFile: *path* is one.
     """
     if path.is_dir():
         raise DatabaseIsFolder(path)
+    if path.exists() and not path.is_file():
+        raise DatabaseIsNoFile(path)
 
 
 class DatabaseMissing(DatabaseUnusable):

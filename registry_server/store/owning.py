@@ -18,7 +18,7 @@ from registry_server.store.failures import (
     DatabaseHeld,
     DatabaseReadOnly,
     at_the_desk,
-    refuse_folder,
+    refuse_no_file,
     refuse_wal_alone,
 )
 from registry_server.store.lock import Held, announce, exclusive_lock, lock_unwritten
@@ -47,7 +47,7 @@ def owned(path: Path) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         with at_the_desk(path):
-            refuse_folder(path)
+            refuse_no_file(path)
             path = path.resolve()
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             try:

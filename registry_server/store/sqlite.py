@@ -202,17 +202,21 @@ class SqliteStore:
                 yield taken
 
     async def back_up(self, target: Path) -> "Backup":
-        from registry_server.store.backing_up import back_up
+        from registry_server.store.backing_up import back_up, note_backup
 
         with self._noting_failure():
             self._see_that_it_is_ours()
         stopped = Event()
+
+        def copy() -> "Backup":
+            made = back_up(self._path, target, is_served=True, stopped=stopped)
+            note_backup(self._path)
+            return made
+
         self._backups.add(stopped)
         copying = ThreadPoolExecutor(1, thread_name_prefix="backup")
         loop = asyncio.get_running_loop()
-        working = loop.run_in_executor(
-            copying, partial(back_up, self._path, target, is_served=True, stopped=stopped)
-        )
+        working = loop.run_in_executor(copying, copy)
         # If the caller has left, nobody else asks what became of it.
         working.add_done_callback(lambda ended: ended.exception())
         try:

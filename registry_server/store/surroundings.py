@@ -169,7 +169,8 @@ _BACKUP_NAME = re.compile(r"registry-\d{8}T\d{6}Z-r\d+\.db")
 
 def backups_in(folder: Path) -> list[Path]:
     """Return the backups in *folder* that were named there, the oldest first."""
-    return sorted(each for each in folder.iterdir() if _BACKUP_NAME.fullmatch(each.name))
+    named = (each for each in folder.iterdir() if _BACKUP_NAME.fullmatch(each.name))
+    return sorted(each for each in named if each.is_file())
 
 
 def _shown(size_bytes: int) -> str:

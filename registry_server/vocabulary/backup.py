@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from registry_server.vocabulary.refusals import InvalidRequest, RegistryError, shown
 
+NOTE_END = ".backed-up"
+"""What the file's name ends in, beside the database, whose time is that of the last backup."""
+
 
 class Stands(NamedTuple):
     """Which registry a database holds, and where that stands."""

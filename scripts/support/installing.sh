@@ -73,7 +73,19 @@ make_folders() {
     say "folders: $STATE for the database, $BACKUPS for backups, $CONFIGURATION for settings"
 }
 
-# write_environment: unless there is one. Only the service and root read it.
+# keep_tokens_secret: those that an earlier version made for the service's whole group, which
+# others join for the unix socket.
+keep_tokens_secret() {
+    for token in "$CONFIGURATION"/*.token; do
+        if [ -n "$(find "$token" -prune -type f -perm 0640 2>/dev/null)" ]; then
+            change chown $SERVICE_USER: "$token"
+            change chmod 0600 "$token"
+            say "token: $token is from now on for $SERVICE_USER and root alone, no longer for the group"
+        fi
+    done
+}
+
+# write_environment: unless there is one. The service's group reads it too: it holds no secret.
 write_environment() {
     if [ -e $ENVIRONMENT ]; then
         say "$ENVIRONMENT: kept as it is"
@@ -124,12 +136,14 @@ adopt() {
         "$python" - "$1" "$target.adopting" <<'COPY' || refuse "$1 can't be copied; see above."
 import sqlite3, sys
 from contextlib import closing
-with closing(sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)) as source:
+from pathlib import Path
+original = Path(sys.argv[1]).absolute().as_uri()
+with closing(sqlite3.connect(f"{original}?mode=ro", uri=True)) as source:
     with closing(sqlite3.connect(sys.argv[2])) as copy:
         source.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
 COPY
-        chown $SERVICE_USER:$SERVICE_USER "$target.adopting"
+        chown $SERVICE_USER: "$target.adopting"
         chmod 0600 "$target.adopting"
         mv "$target.adopting" "$target"
         sync -f "$target"
@@ -305,6 +319,7 @@ upgrade_or_install() {
     again=$1
     shift
     before=$(installed_version)
+    keep_tokens_secret
     build_environment $PREFIX.new "$@"
     stop_service
     back_up_first
@@ -378,12 +393,12 @@ make_tokens() {
     say "token: $CONFIGURATION/worker-1.token, for the first worker on another machine: move it there, with the authority's certificate"
 }
 
-# new_token NAME ROLE FILE: which root and the service read.
+# new_token NAME ROLE FILE: which root and the service's user read, and not its group.
 new_token() {
     [ "$DRY_RUN" = yes ] && return
-    (umask 0137 && as_service token new --name "$1" --role "$2" >"$3" 2>/dev/null) ||
+    (umask 0177 && as_service token new --name "$1" --role "$2" >"$3" 2>/dev/null) ||
         refuse "no token was made for $1: $(as_service token list 2>&1 | tail -n 1)"
-    chown root:$SERVICE_USER "$3"
+    chown $SERVICE_USER: "$3"
 }
 
 # farewell: what a person may do next.

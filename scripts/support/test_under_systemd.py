@@ -317,6 +317,9 @@ def opening(machine: Machine) -> None:
     state, configuration = "/var/lib/genre-registry", "/etc/genre-registry"
     authority = f"{state}/tls/authority.pem"
     worker = f"{configuration}/worker-1.token"
+    for token in (f"{configuration}/operator.token", worker):
+        whose = machine.run("stat", "--format", "%U:%a", token).stdout.strip()
+        assert whose == "genre-registry:600", whose
     assert machine.python(OVER_TLS, authority).strip() == "UNAUTHENTICATED"
     assert machine.python(OVER_TLS, authority, worker).strip() == "2"
     machine.run("genrectl", "list", fails=True)
