@@ -115,11 +115,11 @@ class DatabaseIsFolder(DatabaseForeign):
         )
 
 
-class DatabaseIsNoFile(DatabaseUnusable):
-    exit_code = 65
-
+class DatabaseIsNoFile(DatabaseForeign):
     def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is a pipe, a device or a socket, and no database. Name a file.")
+        DatabaseUnusable.__init__(
+            self, f"{path} is a pipe, a device or a socket, and no database. Name a file."
+        )
 
 
 def refuse_no_file(path: Path) -> None:
