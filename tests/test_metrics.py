@@ -235,7 +235,8 @@ def test_callers_who_never_ask_hold_up_no_scrape(watched: Server) -> None:
                     pass
 
     assert value_of(samples, "watchers") == 0
-    assert at_most <= before + SCRAPES_AT_ONCE_MAX
+    # Some may have answered, and be about to end.
+    assert at_most <= before + 2 * SCRAPES_AT_ONCE_MAX
     assert value_of(scraped(watched), "watchers") == 0
 
 

@@ -29,6 +29,8 @@ class ScrapedServer(ThreadingMixIn, WSGIServer):
     """
 
     daemon_threads = True
+    # Beyond the five of the standard library, a scrape amid many waits a second to try again.
+    request_queue_size = 128
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._slots = BoundedSemaphore(SCRAPES_AT_ONCE_MAX)
