@@ -77,7 +77,8 @@ class TagSet:
     """
 
     values: tuple[str, ...]
-    container: TagContainer = TagContainer.UNSPECIFIED
+    # Hashing it would cost more than all else, and tell few apart.
+    container: TagContainer = field(default=TagContainer.UNSPECIFIED, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, tuple):

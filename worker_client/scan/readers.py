@@ -30,7 +30,7 @@ class Readers:
 
     def __init__(self, jobs: int) -> None:
         context = get_context("spawn")
-        self._ahead = 2 * jobs
+        self._ahead = 4 * jobs
         with signals_held():
             self._end = context.Event()
         self._pool = ProcessPoolExecutor(jobs, context, _set_up, (self._end,))

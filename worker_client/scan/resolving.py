@@ -15,8 +15,11 @@ from worker_client.scan.stopping import Stopped
 from worker_client.scan.summary import Summary
 from worker_client.scan.tracks import Outcome, Track
 
-REQUEST_TRACKS = 128
-"""Tracks in one request, or a few more: their tags are mostly known, and some are asked for."""
+REQUEST_TRACKS = 384
+"""
+Tracks in one request, or a few more: their tags are mostly known, and some are asked for. A
+scan that asked with 128, and so three times as often, took 5 % longer.
+"""
 BATCH_CHARACTERS_MAX = 500_000
 """Characters in one request, which gRPC limits to 4 MiB."""
 
