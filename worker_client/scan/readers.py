@@ -16,6 +16,9 @@ from worker_client.scan.tracks import Track
 
 BATCH_TRACKS = 32
 """Tracks that a process reads at a time."""
+AHEAD = 16
+"""Batches for each process that are read before they are asked for: the first of them while
+gRPC is loaded, which takes as long."""
 
 
 class Readers:
@@ -30,7 +33,7 @@ class Readers:
 
     def __init__(self, jobs: int) -> None:
         context = get_context("spawn")
-        self._ahead = 4 * jobs
+        self._ahead = AHEAD * jobs
         with signals_held():
             self._end = context.Event()
         self._pool = ProcessPoolExecutor(jobs, context, _set_up, (self._end,))
@@ -50,15 +53,21 @@ class Readers:
         self._pool.shutdown(cancel_futures=True)
 
     def read(self, paths: Iterable[str]) -> Iterator[list[Track]]:
-        """Give the tracks of *paths* in order, a batch at a time, with a few under way."""
+        """Begin to read *paths*; give their tracks in order, a batch at a time, read ahead."""
         rest = iter(paths)
         under_way: deque[Future[list[Track]]] = deque()
-        while True:
+
+        def read_ahead() -> None:
             while len(under_way) < self._ahead and (batch := list(islice(rest, BATCH_TRACKS))):
                 under_way.append(self._submit(batch))
-            if not under_way:
-                return
-            yield under_way.popleft().result()
+
+        def tracks() -> Iterator[list[Track]]:
+            while under_way:
+                yield under_way.popleft().result()
+                read_ahead()
+
+        read_ahead()
+        return tracks()
 
     def _submit(self, paths: Sequence[str]) -> Future[list[Track]]:
         with signals_held():

@@ -10,7 +10,6 @@ from worker_client import (
     ResolvedTags,
     TagSet,
 )
-from worker_client.scan.readers import Readers
 from worker_client.scan.stopping import Stopped
 from worker_client.scan.summary import Summary
 from worker_client.scan.tracks import Outcome, Track
@@ -26,16 +25,15 @@ BATCH_CHARACTERS_MAX = 500_000
 
 def scan(
     registry: GenreRegistryClient,
-    paths: Iterable[str],
+    read: Iterator[list[Track]],
     tell: Callable[[Outcome], object],
     *,
-    readers: Readers,
     advance: Callable[[int], object],
     validate_only: bool = False,
     awaiting: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Summary:
     """
-    Read and resolve the audio files *paths*, and tell what became of each, in order.
+    Resolve the tracks that are *read*, and tell what became of each, in order.
 
     A batch that fails is told with the error, and the scan goes on.
 
@@ -46,7 +44,6 @@ def scan(
             scan ends there, and what was not told is as if it was not read.
     """
     summary = Summary()
-    read = readers.read(paths)
     try:
         is_over = False
         while not is_over:

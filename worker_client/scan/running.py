@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from worker_client.scan.reporting import lint_document, lint_tables, track_line
 from worker_client.scan.state import ScanState
 from worker_client.scan.stopping import Stop, Stopped
 from worker_client.scan.summary import Summary
-from worker_client.scan.tracks import Outcome
+from worker_client.scan.tracks import Outcome, Track
 from worker_client.scan.walking import audio_files
 
 if TYPE_CHECKING:  # gRPC is loaded while reading processes start
@@ -59,12 +60,14 @@ def run(options: dict[str, Any], request: Request, stop: Stop) -> tuple[Summary,
         if request.state is not None:
             state = opened.enter_context(ScanState(request.state, request.folder))
         readers = opened.enter_context(Readers(request.jobs))
+        # Without a state all is read, and some of it before gRPC is loaded.
+        read = readers.read(audio_files(request.folder)) if state is None else None
         opened.enter_context(saying(shown=not request.as_json))
         registry = opened.enter_context(calling(options, remembers=True))
         try:
-            if state is None:
-                summary = _scan(registry, request, readers, stop, lint)
-            else:
+            if read is not None:
+                summary = _scan(registry, request, read, stop, lint)
+            elif state is not None:
                 summary = _scan_what_changed(registry, request, readers, stop, state)
         except Stopped:  # before it had begun
             pass
@@ -76,7 +79,7 @@ def run(options: dict[str, Any], request: Request, stop: Stop) -> tuple[Summary,
 def _scan(
     registry: "GenreRegistryClient",
     request: Request,
-    readers: Readers,
+    read: Iterator[list[Track]],
     stop: Stop,
     lint: Lint | None,
 ) -> Summary:
@@ -94,9 +97,8 @@ def _scan(
         with progress(request.folder, shown=request.shows_progress) as advance:
             summary = scan(
                 registry,
-                audio_files(request.folder),
+                read,
                 tell,
-                readers=readers,
                 advance=advance,
                 validate_only=lint is not None,
                 awaiting=stop.awaiting,
@@ -137,9 +139,8 @@ def _scan_what_changed(
         try:
             summary = scan(
                 registry,
-                state.changed(audio_files(request.folder), advance),
+                readers.read(state.changed(audio_files(request.folder), advance)),
                 tell,
-                readers=readers,
                 advance=advance,
                 awaiting=stop.awaiting,
             )
