@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ TOKEN, CERTIFICATE = "token", "certificate"
 ANY_CERTIFICATE = ""
 """In place of a certificate's hash: whichever the authority signed for that name."""
 FORMAT = 1
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class TokensUnusable(Exception):
@@ -58,6 +60,22 @@ class TokenEntry:
 def hash_of(token: str) -> str:
     """Return what is kept of *token*: its SHA-256 in hex digits."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def fingerprint_of(pem: bytes) -> str:
+    """
+    Return what is kept of a certificate: the SHA-256, in hex digits, of the DER of the first
+    one in *pem*.
+
+    Raises:
+        ValueError: there is none.
+    """
+    import ssl  # a start without TLS does without
+
+    found = _PEM.search(pem)
+    if found is None:
+        raise ValueError("no certificate")
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0].decode("ascii"))).hexdigest()
 
 
 def read_tokens(path: Path) -> list[TokenEntry]:

@@ -1,6 +1,7 @@
 """Callers of every kind, by plain stubs: what each is answered, for every RPC there is."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 from registry_server.authority import Authority
 
 CALL_S = 20
+SEEN_S = 5
+"""How soon what an operator changes is in force, at the latest."""
 RPCS: dict[str, MethodDescriptor] = {
     f"{service.full_name}/{method.name}": method
     for module in (genre_registry_pb2, health_pb2, reflection_pb2)
@@ -76,3 +79,11 @@ def codes_of(target: str, shown: Shown) -> Mapping[str, grpc.StatusCode]:
     """Return with what code each RPC there is ends when bytes that are no message are sent."""
     with shown.channel(target) as channel:
         return {rpc: ask(channel, rpc, shown)[0] for rpc in RPCS}
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, for as long as a change may take to be in force."""
+    end_s = time.monotonic() + SEEN_S
+    while not is_so():
+        assert time.monotonic() < end_s, f"still not so after {SEEN_S} s"
+        time.sleep(0.05)

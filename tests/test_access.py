@@ -7,13 +7,13 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
 import grpc
 import pytest
-from access import CALL_S, RPCS, Shown, ask, codes_of
+from access import CALL_S, RPCS, SEEN_S, Shown, ask, codes_of, eventually
 from conftest import Server, StartServer, lay_down, run, running_server
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1.genre_registry_pb2_grpc import GenreCurationStub, GenreRegistryStub
@@ -24,17 +24,15 @@ from registry_server.tokens import (
     TOKEN_PREFIX,
     add_certificate,
     add_token,
+    fingerprint_of,
     hash_of,
     revoke_token,
 )
-from registry_server.transport.certified import fingerprint_of
 from registry_server.transport.guard import _is_in
 from registry_server.transport.permissions import HEALTH, LOWEST_ROLE, lowest_role
 from registry_server.vocabulary.callers import Caller, Role
 from registry_server.vocabulary.refusals import RoleTooLow
 
-SEEN_S = 5
-"""How soon what an operator changes is in force, at the latest."""
 GET = "genre_registry.v1.GenreRegistry/GetGenre"
 NOBODY = None
 
@@ -113,14 +111,6 @@ def answers(target: str, shown: Shown) -> dict[str, StatusCode]:
         if rpc.startswith(HEALTH) and code not in refusals:
             codes[rpc] = StatusCode.OK
     return codes
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, for as long as a change may take to be in force."""
-    end_s = time.monotonic() + SEEN_S
-    while not is_so():
-        assert time.monotonic() < end_s, f"still not so after {SEEN_S} s"
-        time.sleep(0.05)
 
 
 def test_the_table_has_every_rpc_that_is_served_and_no_other() -> None:

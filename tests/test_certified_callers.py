@@ -2,14 +2,14 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import pytest
-from access import CALL_S, Shown, ask
+from access import CALL_S, SEEN_S, Shown, ask, eventually
 from certificates import self_signed, signed_between
 from conftest import Server, StartServer, run
 from genre_registry.v1 import genre_registry_pb2 as pb
@@ -18,8 +18,6 @@ from grpc import StatusCode
 
 from registry_server.authority import Authority
 
-SEEN_S = 5
-"""How soon what an operator changes is in force, at the latest."""
 GET = "genre_registry.v1.GenreRegistry/GetGenre"
 HOST = "127.0.0.1"
 REFUSED, TAKEN = StatusCode.UNAUTHENTICATED, StatusCode.INVALID_ARGUMENT
@@ -62,14 +60,6 @@ class Home:
 @pytest.fixture
 def home(tmp_path: Path, start_server: StartServer) -> Home:
     return Home(tmp_path, start_server)
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, for as long as a change may take to be in force."""
-    end_s = time.monotonic() + SEEN_S
-    while not is_so():
-        assert time.monotonic() < end_s, f"still not so after {SEEN_S} s"
-        time.sleep(0.05)
 
 
 def code_of(channel: grpc.Channel) -> StatusCode:

@@ -4,13 +4,12 @@ import os
 import shutil
 import stat
 import subprocess
-import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from access import Shown, ask
+from access import Shown, ask, eventually
 from conftest import BIN, Server, StartServer, lay_down, run
 from grpc import StatusCode
 
@@ -18,8 +17,6 @@ from registry_server.authority import Authority
 from registry_server.tokens import ANY_CERTIFICATE, add_certificate, add_token
 from registry_server.vocabulary.callers import Role
 
-SEEN_S = 5
-"""How soon a changed certificate is in force, at the latest."""
 GET = "genre_registry.v1.GenreRegistry/GetGenre"
 HOST = "127.0.0.1"
 
@@ -49,14 +46,6 @@ def start_tls(
 def code_of(server: Server, shown: Shown) -> StatusCode:
     with shown.channel(server.target) as channel:
         return ask(channel, GET, shown)[0]
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, for as long as a change may take to be in force."""
-    end_s = time.monotonic() + SEEN_S
-    while not is_so():
-        assert time.monotonic() < end_s, f"still not so after {SEEN_S} s"
-        time.sleep(0.05)
 
 
 def said(server: Server, text: str) -> int:

@@ -21,6 +21,7 @@ from registry_server.tokens import (
     TokensUnusable,
     add_certificate,
     add_token,
+    fingerprint_of,
     read_tokens,
     revoke_token,
 )
@@ -122,8 +123,6 @@ def _warn_of_stranger(certificate: Path, authority: Path | None) -> None:
 
 def _fingerprint(certificate: Path) -> str:
     """Return the hash of the first certificate in a file; raises ValueError if there is none."""
-    from registry_server.transport.certified import fingerprint_of
-
     try:
         return fingerprint_of(content_of(certificate, PEM_BYTES_MAX))
     except OSError as error:

@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 
 from registry_server.observing.observer import Observer, refused_for
 from registry_server.transport.guard import Admitting, calling
-from registry_server.transport.limiting import Admission
+from registry_server.transport.limiting import Admission, Context, Method, StreamMethod
 from registry_server.transport.permissions import lowest_role
 from registry_server.transport.reading import Reading
 from registry_server.transport.status import pushback_of, status_of, status_of_defect
@@ -37,11 +37,6 @@ TAKES_NOTHING_S = 30.0
 """How long the reader of a stream may take nothing before it is let go."""
 
 log = logging.getLogger(__name__)
-
-Context = grpc.aio.ServicerContext[Any, Any]
-Method = Callable[[bytes, Context], Awaitable[bytes | Message]]
-StreamMethod = Callable[[Any, Context], AsyncGenerator[bytes | Message]]
-"""Takes bytes, or, where the caller streams too, an iterator of them."""
 
 
 class Door:

@@ -1,9 +1,7 @@
 """Callers whom a certificate names: who is on the list, and whether it still holds."""
 
 import asyncio
-import hashlib
 import logging
-import re
 import ssl
 import subprocess
 import tempfile
@@ -13,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry_server.tokens import CERTIFICATE, TokenEntry
+from registry_server.tokens import CERTIFICATE, TokenEntry, fingerprint_of
 from registry_server.vocabulary.callers import Caller
 from registry_server.vocabulary.refusals import TokenInvalid
 
 SEEN_MAX = 10_000
 """Most certificates that are remembered; only what the authority signed is."""
 OPENSSL_S = 10
-
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 log = logging.getLogger(__name__)
 
@@ -185,19 +181,6 @@ class CertifiedCallers:
             return None
         self._has_complained = False
         return done
-
-
-def fingerprint_of(pem: bytes) -> str:
-    """
-    Return the SHA-256, in hex digits, of the DER of the first certificate in *pem*.
-
-    Raises:
-        ValueError: there is none.
-    """
-    found = _CERTIFICATE.search(pem)
-    if found is None:
-        raise ValueError("no certificate")
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0].decode("ascii"))).hexdigest()
 
 
 def _is_whole(content: bytes) -> bool:

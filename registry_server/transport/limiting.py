@@ -36,6 +36,7 @@ BATCHES = frozenset(
 Context = grpc.aio.ServicerContext[Any, Any]
 Method = Callable[[bytes, Context], Awaitable[bytes | Message]]
 StreamMethod = Callable[[Any, Context], AsyncGenerator[bytes | Message]]
+"""Takes bytes, or, where the caller streams too, an iterator of them."""
 
 
 class Admission:

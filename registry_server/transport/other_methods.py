@@ -5,7 +5,8 @@ from typing import Any
 import grpc
 
 from registry_server.observing.observer import Observer
-from registry_server.transport.calls import Context, caller_of
+from registry_server.transport.calls import caller_of
+from registry_server.transport.limiting import Context
 
 
 class OtherMethods:

@@ -1,12 +1,11 @@
 """Reading what anybody may send: a few messages at a time, and none for long."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from google.protobuf.message import Message
-
+from registry_server.transport.limiting import Context, Method, StreamMethod
 from registry_server.vocabulary.refusals import MessageMalformed, Overloaded
 
 READS_MAX = 8
@@ -15,11 +14,6 @@ READ_S_MAX = 5.0
 """How long a message may take to come."""
 RETRY_AFTER_S = 0.5
 
-Context = Any
-Method = Callable[[bytes, Context], Awaitable[bytes | Message]]
-StreamMethod = Callable[[bytes, Context], AsyncGenerator[bytes | Message]]
-Streaming = Callable[[AsyncIterator[bytes], Context], AsyncGenerator[bytes | Message]]
-
 
 class Reading:
     """
@@ -27,13 +21,13 @@ class Reading:
 
     gRPC holds what has come of a message until it is whole. Whoever means well sends its few
     bytes at once, and has them read at once: when `READS_MAX` messages are awaited, the oldest
-    of them gives way.
+    of them gives way. This bounds what one connection makes the server hold, not what hundreds do.
     """
 
     def __init__(self) -> None:
         self._awaited: dict[asyncio.Task[bytes], None] = {}
 
-    def calls(self, serve: Method) -> Streaming:
+    def calls(self, serve: Method) -> StreamMethod:
         """Return *serve*, such that it reads its message here."""
 
         async def served(asked: AsyncIterator[bytes], context: Context) -> Any:
@@ -41,7 +35,7 @@ class Reading:
 
         return served
 
-    def streams(self, serve: StreamMethod) -> Streaming:
+    def streams(self, serve: StreamMethod) -> StreamMethod:
         """As `calls`, for a *serve* that streams."""
 
         async def served(asked: AsyncIterator[bytes], context: Context) -> Any:

@@ -31,13 +31,13 @@ class Certificates:
         self._key = key
         self._client_ca = client_ca
         self._stamp = self._stamps()
-        self._good = self._read()
+        self._first = self._read()
         self._complaint = ""
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return what a port is opened with, and no second one; it follows the files."""
+        """Return what a port is opened with; it follows the files."""
         return grpc.dynamic_ssl_server_credentials(
-            self._good,
+            self._first,
             # None says that nothing changed, whatever its declared type says.
             cast("Callable[[], grpc.ServerCertificateConfiguration]", self._if_changed),
             require_client_authentication=self._client_ca is not None,
@@ -49,7 +49,7 @@ class Certificates:
         if stamp == self._stamp:
             return None
         try:
-            self._good = self._read()
+            configuration = self._read()
         except TlsUnusable as error:
             if str(error) != self._complaint:
                 log.error("the certificates read before stay in force: %s", error)
@@ -58,7 +58,7 @@ class Certificates:
         self._stamp = stamp
         self._complaint = ""
         log.info("certificates read anew", extra={"tls_certificate": str(self._certificate)})
-        return self._good
+        return configuration
 
     def _files(self) -> list[Path]:
         return [self._certificate, self._key, *([self._client_ca] if self._client_ca else [])]

@@ -23,11 +23,11 @@ def key_of(name: str) -> str:
 
 
 def error_of(failure: grpc.RpcError) -> str:
-    """Return the status code's name, and the reason, if it says one that is not the same."""
+    """Return the status code's name, and the reason if there is one."""
     status = rpc_status.from_call(failure)
     for detail in status.details if status is not None else ():
         info = ErrorInfo()
-        if detail.Unpack(info) and failure.code() is not grpc.StatusCode.NOT_FOUND:
+        if detail.Unpack(info):
             return f"{failure.code().name} {info.reason}"
     return str(failure.code().name)
 

@@ -10,11 +10,10 @@ from itertools import count
 from typing import Any
 
 import grpc
+from calling import error_of
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1 import genre_registry_pb2_grpc as pb_grpc
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
 from history import CREATING, NOT_FOUND, Asked, Watched
 from made_up import Names, key_of
 
@@ -41,17 +40,6 @@ def until(is_so: Callable[[], bool], seconds: float) -> bool:
     while not is_so() and time.monotonic() < end_s:
         time.sleep(0.0005)
     return is_so()
-
-
-def said_by(error: grpc.aio.AioRpcError) -> str:
-    """Return the status code's name, and the reason if there is one."""
-    for name, value in error.trailing_metadata() or ():
-        if name == "grpc-status-details-bin":
-            for detail in Status.FromString(value).details:
-                info = ErrorInfo()
-                if detail.Unpack(info):
-                    return f"{error.code().name} {info.reason}"
-    return str(error.code().name)
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ class Caller:
             stub = self._curation if rpc == "UpdateGenre" else self._stub
             reply = await getattr(stub, rpc)(request, timeout=timeout_s, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
-            end_s, said = time.monotonic(), said_by(error)
+            end_s, said = time.monotonic(), error_of(error)
             if said.split()[0] not in (EXPECTED if rpc in CREATING else EXPECTED | {NOT_FOUND}):
                 self.unexpected.append(f"{rpc}: {said}: {error.details()}")
             for name, key in wanted:
@@ -209,7 +197,7 @@ class Watcher:
                             await self._read(call)
                 except grpc.aio.AioRpcError as error:
                     if error.code().name not in EXPECTED:
-                        self.unexpected.append(f"a watcher at {self.revision}: {said_by(error)}")
+                        self.unexpected.append(f"a watcher at {self.revision}: {error_of(error)}")
                         return
                 finally:
                     call.cancel()

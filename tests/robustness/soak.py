@@ -19,10 +19,11 @@ from statistics import median
 from typing import Any
 
 import grpc
+from calling import error_of
 from genre_registry.v1 import genre_registry_pb2 as pb
 from genre_registry.v1 import genre_registry_pb2_grpc as pb_grpc
 from history import History, faults_of
-from recording import CHANNEL, Watcher, said_by, until
+from recording import CHANNEL, Watcher, until
 from restarted_server import READY_S, Server
 from trial import Trial
 from watch_campaign import not_reading
@@ -86,7 +87,7 @@ def run(trial: Trial) -> None:
             trial.fault("unexpected", f"the server ended with {exit_code}")
         _compare(trial, held)
     except (grpc.aio.AioRpcError, TimeoutError) as error:
-        said = said_by(error) if isinstance(error, grpc.aio.AioRpcError) else "nothing for 30 s"
+        said = error_of(error) if isinstance(error, grpc.aio.AioRpcError) else "nothing for 30 s"
         trial.fault("unexpected", f"in wave {trial.counts['waves'] + 1}: {said}")
     finally:
         if server.process is not None:

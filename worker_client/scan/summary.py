@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from worker_client._values import ResolvedTags
 from worker_client.scan.tracks import Outcome
 
 LISTED_FAILURES_MAX = 20
@@ -51,7 +50,6 @@ class Summary:
     gone: int = 0
     stopped_by: str = ""
     other_registry: bool = False
-    _before: ResolvedTags | None = None
 
     @property
     def complete(self) -> bool:
@@ -68,10 +66,9 @@ class Summary:
             failures = self.unresolved if track.error is None else self.unread
             failures.add(track.path, outcome.error)
         elif resolved is not None:
-            self.created += sum([each.created for each in resolved.genres])
-            if resolved is not self._before:  # as it mostly is: the next track of an album
-                self._before = resolved
-                self.genres.update([each.genre.id or each.key for each in resolved.genres])
+            for each in resolved.genres:
+                self.genres.add(each.genre.id or each.key)
+                self.created += each.created
             for dropped in resolved.dropped:
                 self.dropped[dropped.reason] += 1
             for compound in resolved.review:
